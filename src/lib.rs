@@ -1,1 +1,110 @@
+//! `fetch(url).await` over HTTPS, verified strictly.
+//!
+//! Unless somebody said otherwise out loud, no byte of a request leaves, and no byte of a response
+//! arrives, before the peer has proved that it is the host in the URL. When it could not prove it,
+//! the error says exactly why, and what safely helps.
+//!
+//! ```no_run
+//! # async fn example() -> urlfetch::Result<()> {
+//! let response = urlfetch::fetch("https://example.com/").await?;
+//! println!("{} {}", response.status(), response.text().await?);
+//!
+//! match urlfetch::fetch("https://wrong.host.badssl.com/").await {
+//!     Ok(_) => unreachable!(),
+//!     Err(error) => println!("{error}"), // certificate for "wrong.host.badssl.com" was refused: ...
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [`fetch`] uses one [`Client`] for the process, which is as the environment says. A client of
+//! your own has roots, an identity and a policy of its own; [`RequestBuilder`] sets what holds for
+//! one call; [`Response`] has the [`Verdict`](tls::Verdict) on its peer, whether it was good or not;
+//! [`Error`] says what was tried and why it stopped.
+//!
+//! # One fetch
+//!
+//! ```text
+//! fetch(url) -> RequestBuilder -> deadline starts
+//!   per hop:  open connection?  no -> resolve -> race the addresses -> TLS: judge the peer
+//!             the peer is verified?  no -> refused, and nothing was sent
+//!             send -> head -> redirect?  follow, without credentials to another origin
+//! Response { status, headers, url, hops, verdict, body }
+//! Body = wire -> deadline and idle limit -> decoder -> size limit
+//! ```
+//!
+//! # Environment
+//!
+//! | variable | meaning |
+//! |---|---|
+//! | `HTTPSVERIFY` | `1`: nobody in the process may do without verification. `0`: what does not ask for it is only reported. Anything else but empty is an error. |
+//! | `SSL_CERT_FILE`, `SSL_CERT_DIR` | PEM roots in place of the platform's; what is named and missing is an error. |
+//!
+//! # Log
+//!
+//! By `tracing`: a span `fetch` at INFO and one `hop` each at DEBUG, with the field names of
+//! OpenTelemetry's HTTP conventions; redirects and replays at DEBUG; WARN for a connection whose
+//! peer is not verified, for an empty SSL_CERT_FILE, and for PYTHONHTTPSVERIFY, which is not read.
+//!
+//! # Out of scope
+//!
+//! Cookies, caching, multipart forms, HTTP/3, and TLS below 1.2.
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+#[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
+compile_error!("urlfetch needs one of the features `aws-lc-rs` (the default) and `ring`");
+
+mod body;
+pub use body::Body;
+
+mod client;
+pub use client::{Client, ClientBuilder};
+
+mod error;
+pub use error::{Error, ErrorKind, Result};
+
+#[cfg(feature = "lab")]
+#[cfg_attr(docsrs, doc(cfg(feature = "lab")))]
+pub mod lab;
+
+mod request;
+pub use request::{IntoUrl, Payload, RequestBuilder};
+
+mod response;
+pub use response::{Content, Hop, Response};
+
+mod timings;
+pub use timings::{Phase, Timings};
+
+pub mod tls;
+
+mod charset;
+mod connect;
+mod decode;
+mod fetch;
+mod limits;
+mod redirect;
+mod service;
+mod trace;
+
+pub use bytes::Bytes;
+pub use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+pub use url::Url;
+
+/// Prepares a fetch by the client that the whole process shares. It begins when it is awaited.
+///
+/// That client is built at the first use, as the environment then says, and works from any number
+/// of tokio runtimes. One that cannot be built is not kept: the next fetch tries again.
+///
+/// # Examples
+///
+/// ```no_run
+/// # async fn example() -> urlfetch::Result<()> {
+/// let text = urlfetch::fetch("https://example.com/").await?.text().await?;
+/// # Ok(())
+/// # }
+/// ```
+pub fn fetch(url: impl IntoUrl) -> RequestBuilder {
+    RequestBuilder::new(None, url)
+}

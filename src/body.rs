@@ -1,0 +1,427 @@
+//! A response's body: bytes that know their deadline, their limits and their coding, and the
+//! connection they come on.
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::num::NonZeroUsize;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Bytes, BytesMut};
+use futures_core::Stream;
+use http::HeaderMap;
+use http_body::{Body as _, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::Sleep;
+use url::Url;
+
+use crate::connect::{Facts, Lease, explain};
+use crate::decode::Decoder;
+use crate::error::{Error, ErrorKind, Result};
+use crate::limits::{self, Clock, Deadline};
+use crate::response::Content;
+use crate::timings::Phase;
+
+/// The body of a response, as a stream of bytes.
+///
+/// It implements [`Stream`] and [`http_body::Body`]. An error is final. Dropped before its end, it
+/// closes an HTTP/1.1 connection and cancels an h2 stream.
+pub struct Body {
+    wire: Wire,
+    decoder: Option<Box<Decoder>>,
+    /// What has arrived and is not decoded yet.
+    undecoded: Bytes,
+    clocks: Clocks,
+    limit: Limit,
+    trailers: Option<HeaderMap>,
+    context: BodyContext,
+    ended: bool,
+}
+
+/// How a body is to be read.
+pub(crate) struct Reading {
+    pub(crate) decoder: Option<Decoder>,
+    pub(crate) deadline: Deadline,
+    /// The caller set the deadline: it holds for a stream too.
+    pub(crate) deadline_is_set: bool,
+    pub(crate) max_size: Option<u64>,
+    pub(crate) allow_truncated: bool,
+}
+
+impl Reading {
+    /// For a body that nobody wants.
+    pub(crate) fn to_discard(deadline: Deadline) -> Self {
+        Self {
+            decoder: None,
+            deadline,
+            deadline_is_set: true,
+            max_size: None,
+            allow_truncated: false,
+        }
+    }
+}
+
+impl Body {
+    pub(crate) fn new(incoming: Incoming, lease: Lease, url: Url, reading: Reading) -> Self {
+        let facts = Arc::clone(lease.facts());
+        let mut body = Self {
+            wire: Wire {
+                incoming,
+                lease: Some(lease),
+                read: 0,
+            },
+            decoder: reading.decoder.map(Box::new),
+            undecoded: Bytes::new(),
+            clocks: Clocks {
+                total: reading.deadline,
+                total_holds: reading.deadline_is_set,
+                sleep: None,
+                waiting: false,
+            },
+            limit: Limit {
+                most: reading.max_size,
+                passed: 0,
+                allow_truncated: reading.allow_truncated,
+                was_truncated: false,
+            },
+            trailers: None,
+            context: BodyContext { url, facts },
+            ended: false,
+        };
+        body.wire.release_at_end();
+        body
+    }
+
+    /// The next piece, or `None` at the end.
+    ///
+    /// # Errors
+    ///
+    /// As [`Response::content`](crate::Response::content).
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>> {
+        poll_fn(|cx| self.poll_chunk(cx)).await.transpose()
+    }
+
+    /// Whether the body was cut at its limit. It is known when the body has ended.
+    pub fn was_truncated(&self) -> bool {
+        self.limit.was_truncated
+    }
+
+    pub(crate) fn context(&self) -> BodyContext {
+        self.context.clone()
+    }
+
+    /// Reads it to its end, under the limits of what is buffered.
+    pub(crate) async fn collect(mut self) -> Result<Content> {
+        self.clocks.total_holds = true;
+        let most = *self.limit.most.get_or_insert(limits::BUFFERED_RESPONSE);
+        let announced = self.wire.incoming.size_hint().lower();
+        if announced > most && self.decoder.is_none() && !self.limit.allow_truncated {
+            return Err(self.context.complete(too_large(most)));
+        }
+        let Some(first) = self.chunk().await? else {
+            return Ok(self.content(Bytes::new()));
+        };
+        let Some(second) = self.chunk().await? else {
+            return Ok(self.content(first));
+        };
+        // What is announced is the server's word: it is taken for a body it could really have.
+        let room = announced.clamp(0, MAX_ROOM) as usize;
+        let mut whole = BytesMut::with_capacity(room.max(first.len() + second.len()));
+        whole.extend_from_slice(&first);
+        whole.extend_from_slice(&second);
+        while let Some(chunk) = self.chunk().await? {
+            whole.extend_from_slice(&chunk);
+        }
+        Ok(self.content(whole.freeze()))
+    }
+
+    fn content(&self, bytes: Bytes) -> Content {
+        Content {
+            bytes,
+            was_truncated: self.limit.was_truncated,
+        }
+    }
+
+    /// Reads a body that nobody wants, to save its connection, if it is small and there already.
+    pub(crate) async fn discard(mut self, within: Deadline) {
+        let most = limits::DISCARDED_BODY;
+        if self.wire.incoming.is_end_stream() || self.wire.incoming.size_hint().lower() > most {
+            return;
+        }
+        let reading = poll_fn(|cx| {
+            while self.wire.read <= most {
+                match ready!(self.wire.poll(cx)) {
+                    Some(Ok(_)) => {}
+                    Some(Err(_)) | None => break,
+                }
+            }
+            Poll::Ready(())
+        });
+        let _ = within.run(Phase::Body, reading).await;
+    }
+
+    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        let polled = ready!(self.poll_limited(cx));
+        if !matches!(polled, Ok(Some(_))) {
+            self.ended = true;
+        }
+        Poll::Ready(
+            polled
+                .map_err(|error| self.context.complete(error))
+                .transpose(),
+        )
+    }
+
+    /// A piece that is within the limit, or the end.
+    fn poll_limited(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>>> {
+        match ready!(self.poll_decoded(cx))? {
+            None => Poll::Ready(Ok(None)),
+            Some(chunk) => {
+                let chunk = self.limit.pass(chunk)?;
+                if self.limit.was_truncated {
+                    // The rest is nobody's: the connection goes with it.
+                    self.wire.lease = None;
+                    self.ended = true;
+                }
+                Poll::Ready(Ok((!chunk.is_empty()).then_some(chunk)))
+            }
+        }
+    }
+
+    /// A piece that is not empty, decoded, or the end.
+    fn poll_decoded(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>>> {
+        let Some(decoder) = self.decoder.as_deref_mut() else {
+            loop {
+                match ready!(self.clocks.poll(cx, &mut self.wire, &self.context.facts))? {
+                    Some(frame) => match frame.into_data() {
+                        Ok(data) if data.is_empty() => {}
+                        Ok(data) => return Poll::Ready(Ok(Some(data))),
+                        Err(frame) => self.trailers = frame.into_trailers().ok(),
+                    },
+                    None => return Poll::Ready(Ok(None)),
+                }
+            }
+        };
+        loop {
+            let chunk = decoder.decode(&mut self.undecoded, self.limit.room())?;
+            if !chunk.is_empty() {
+                return Poll::Ready(Ok(Some(chunk)));
+            }
+            match ready!(self.clocks.poll(cx, &mut self.wire, &self.context.facts))? {
+                Some(frame) => match frame.into_data() {
+                    Ok(data) => self.undecoded = data,
+                    Err(frame) => self.trailers = frame.into_trailers().ok(),
+                },
+                None => {
+                    decoder.finish()?;
+                    return Poll::Ready(Ok(None));
+                }
+            }
+            // What decodes to nothing is no way round the limit.
+            if self
+                .limit
+                .most
+                .is_some_and(|most| self.wire.read > most.saturating_add(WIRE_SLACK))
+            {
+                return Poll::Ready(Err(too_large(self.limit.most.unwrap_or_default())));
+            }
+        }
+    }
+}
+
+/// The body as hyper gives it, and the connection it comes on.
+struct Wire {
+    incoming: Incoming,
+    lease: Option<Lease>,
+    read: u64,
+}
+
+impl Wire {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
+        let frame = ready!(Pin::new(&mut self.incoming).poll_frame(cx));
+        match &frame {
+            Some(Ok(frame)) => {
+                let length = frame.data_ref().map_or(0, Bytes::len);
+                self.read = self.read.saturating_add(length as u64);
+                self.release_at_end();
+            }
+            Some(Err(_)) => self.lease = None,
+            None => self.release(),
+        }
+        Poll::Ready(frame)
+    }
+
+    fn release_at_end(&mut self) {
+        if self.incoming.is_end_stream() {
+            self.release();
+        }
+    }
+
+    fn release(&mut self) {
+        if let Some(lease) = self.lease.take() {
+            lease.give_back();
+        }
+    }
+}
+
+/// The clocks that a body is read under.
+struct Clocks {
+    total: Deadline,
+    total_holds: bool,
+    sleep: Option<Pin<Box<Sleep>>>,
+    /// The sleep is set for the present wait. Time in which nobody reads does not count.
+    waiting: bool,
+}
+
+impl Clocks {
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        wire: &mut Wire,
+        facts: &Facts,
+    ) -> Poll<Result<Option<Frame<Bytes>>>> {
+        if self.total_holds && self.total.is_over() {
+            return Poll::Ready(Err(self.total.elapsed(Phase::Body).into()));
+        }
+        if let Poll::Ready(frame) = wire.poll(cx) {
+            self.waiting = false;
+            return Poll::Ready(frame.transpose().map_err(|error| explain(error, facts)));
+        }
+        let idle = Deadline::on(Clock::IdleRead, limits::IDLE_READ);
+        let first = match self.total_holds {
+            true => idle.sooner(self.total),
+            false => idle,
+        };
+        let sleep = self
+            .sleep
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(first.ends())));
+        if !self.waiting {
+            sleep.as_mut().reset(first.ends());
+            self.waiting = true;
+        }
+        ready!(sleep.as_mut().poll(cx));
+        let ended = match self.total_holds && self.total.is_over() {
+            true => self.total,
+            false => idle,
+        };
+        Poll::Ready(Err(ended.elapsed(Phase::Body).into()))
+    }
+}
+
+/// How many decoded bytes may pass.
+struct Limit {
+    most: Option<u64>,
+    passed: u64,
+    allow_truncated: bool,
+    was_truncated: bool,
+}
+
+impl Limit {
+    /// The chunk, or what of it is within the limit.
+    fn pass(&mut self, mut chunk: Bytes) -> Result<Bytes> {
+        let Some(most) = self.most else {
+            return Ok(chunk);
+        };
+        let left = most.saturating_sub(self.passed);
+        if chunk.len() as u64 > left {
+            if !self.allow_truncated {
+                return Err(too_large(most));
+            }
+            self.was_truncated = true;
+            chunk.truncate(usize::try_from(left).unwrap_or(usize::MAX));
+        }
+        self.passed += chunk.len() as u64;
+        Ok(chunk)
+    }
+
+    /// How much to decode at once: one byte more than may pass shows that there is more.
+    fn room(&self) -> NonZeroUsize {
+        let left = self
+            .most
+            .map_or(u64::MAX, |most| most.saturating_sub(self.passed));
+        let room = usize::try_from(left.saturating_add(1)).unwrap_or(usize::MAX);
+        NonZeroUsize::new(room).unwrap_or(NonZeroUsize::MIN)
+    }
+}
+
+/// What a body's errors are told of where it came from.
+#[derive(Clone)]
+pub(crate) struct BodyContext {
+    url: Url,
+    facts: Arc<Facts>,
+}
+
+impl BodyContext {
+    pub(crate) fn complete(&self, error: Error) -> Error {
+        error
+            .with_url(&self.url)
+            .with_verdict(self.facts.verdict.clone())
+            .with_phase(Phase::Body)
+            .sent(true)
+    }
+}
+
+fn too_large(most: u64) -> Error {
+    Error::new(
+        ErrorKind::ResponseTooLarge,
+        format!("the body is larger than its limit of {most} bytes"),
+    )
+}
+
+impl Stream for Body {
+    type Item = Result<Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.poll_chunk(cx)
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>>>> {
+        match ready!(self.poll_chunk(cx)) {
+            Some(chunk) => Poll::Ready(Some(chunk.map(Frame::data))),
+            None => Poll::Ready(
+                self.trailers
+                    .take()
+                    .map(|trailers| Ok(Frame::trailers(trailers))),
+            ),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        let nothing_is_left = self.decoder.is_none() && self.wire.incoming.is_end_stream();
+        (self.ended || nothing_is_left) && self.trailers.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match (&self.decoder, self.limit.most) {
+            (None, None) => self.wire.incoming.size_hint(),
+            _ => SizeHint::default(),
+        }
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Body")
+            .field("ended", &self.ended)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Largest announced length for which room is made before the bytes are there.
+const MAX_ROOM: u64 = 1 << 20;
+
+/// Bytes on the wire beyond the limit on decoded ones that a coding may cost: headers, checksums,
+/// and stored blocks, which are at most a thousandth.
+const WIRE_SLACK: u64 = 1 << 20;

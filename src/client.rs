@@ -1,0 +1,335 @@
+//! The client, and how one is made.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::{Arc, Once, OnceLock};
+use std::time::{Duration, SystemTime};
+
+use http::HeaderValue;
+use rustls::pki_types::UnixTime;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::connect::{Connector, Origin, Pool, Resolver, Trust};
+use crate::error::{Error, ErrorKind, Result};
+use crate::limits::{self, Deadline};
+use crate::request::{IntoUrl, RequestBuilder};
+use crate::timings::Timings;
+use crate::tls::policy::{self, Demand, HttpsVerify, Said};
+use crate::tls::{Clock, Identity, Policy, Protocols, RootStore, TlsStream};
+use crate::trace;
+
+/// Fetches URLs, each by a connection whose peer was verified.
+///
+/// Cloning is cheap and shares the connections. One client works from any number of tokio
+/// runtimes: each has its own connections.
+///
+/// # Examples
+///
+/// ```no_run
+/// # async fn example() -> urlfetch::Result<()> {
+/// use urlfetch::Client;
+/// use urlfetch::tls::RootStore;
+///
+/// let client = Client::builder()
+///     .roots(RootStore::native()?.add_pem_file("corp-ca.pem")?)
+///     .build()?;
+/// println!("{}", client.fetch("https://intranet.example/").await?.status());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Client(Arc<Shared>);
+
+/// What every clone of a client shares.
+pub(crate) struct Shared {
+    pub(crate) connector: Connector,
+    pub(crate) pool: Pool,
+    /// As the environment was when the client was built.
+    pub(crate) https_verify: HttpsVerify,
+    /// What holds for a call that does not say.
+    pub(crate) demand: Demand,
+    pub(crate) allow_http: bool,
+    pub(crate) deadline: Option<Duration>,
+    pub(crate) max_redirects: usize,
+    pub(crate) max_response_size: Option<u64>,
+    pub(crate) user_agent: HeaderValue,
+}
+
+impl Client {
+    /// A client that is as the environment says: HTTPSVERIFY, SSL_CERT_FILE, SSL_CERT_DIR.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] if HTTPSVERIFY is neither unset, empty, `1` nor `0`.
+    pub fn new() -> Result<Self> {
+        Self::builder().build_as(Said::Nothing)
+    }
+
+    /// A client that is as the code says. HTTPSVERIFY can make it stricter, never weaker.
+    pub fn builder() -> ClientBuilder {
+        ClientBuilder::default()
+    }
+
+    /// Prepares a fetch. It begins when it is awaited.
+    pub fn fetch(&self, url: impl IntoUrl) -> RequestBuilder {
+        RequestBuilder::new(Some(self.clone()), url)
+    }
+
+    /// A verified TLS stream for any protocol: no HTTP, and no ALPN. The host may be a name or an
+    /// IP address, with or without the brackets of an IPv6 literal.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidUrl`] if `host` is neither, else as a fetch that gets no connection.
+    pub async fn connect(&self, host: &str, port: u16) -> Result<TlsStream> {
+        in_a_runtime()?;
+        let origin = Origin::tls(host, port)?;
+        let connector = &self.0.connector;
+        let mut timings = Timings::default();
+        let connected = connector
+            .connect_tls(
+                &origin,
+                self.0.demand,
+                Protocols::Unnamed,
+                self.0.whole_deadline(),
+                &mut timings,
+            )
+            .await
+            .map_err(|error| error.with_timings(timings))?;
+        if self.0.demand == Demand::Reported {
+            trace::unverified(&origin, Some(connected.stream.verdict()));
+        }
+        Ok(connected.stream)
+    }
+
+    /// A verified TLS stream over one that is open already, such as after STARTTLS. The peer is
+    /// verified to be `host`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidUrl`] if `host` is no name and no address, else as a fetch whose
+    /// handshake fails.
+    pub async fn wrap<S>(&self, stream: S, host: &str) -> Result<TlsStream<S>>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        in_a_runtime()?;
+        // The port is not known: 1 is nobody's, so tickets are shared with other wrapped streams only.
+        let origin = Origin::tls(host, 1)?;
+        let deadline = self.0.whole_deadline();
+        let wrapped = self
+            .0
+            .connector
+            .wrap(stream, &origin, self.0.demand, deadline)
+            .await?;
+        if self.0.demand == Demand::Reported {
+            trace::unverified(&origin, Some(wrapped.verdict()));
+        }
+        Ok(wrapped)
+    }
+
+    /// The client of [`fetch`](crate::fetch). One that could not be built is not kept.
+    pub(crate) fn process_wide() -> Result<Self> {
+        static CLIENT: OnceLock<Client> = OnceLock::new();
+        if let Some(client) = CLIENT.get() {
+            return Ok(client.clone());
+        }
+        let client = Self::new()?;
+        Ok(CLIENT.get_or_init(|| client).clone())
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl Shared {
+    fn whole_deadline(&self) -> Deadline {
+        Deadline::start(self.deadline.unwrap_or(limits::DEADLINE))
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("trust", &self.0.connector.trust)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Makes a [`Client`].
+///
+/// What it does not say is the default; the platform's roots are loaded at the first connection.
+#[derive(Debug)]
+#[must_use = "a builder does nothing until it is built"]
+pub struct ClientBuilder {
+    roots: Option<RootStore>,
+    identity: Option<Identity>,
+    policy: Policy,
+    clock: Clock,
+    resolver: Resolver,
+    accept_unverified: bool,
+    allow_http: bool,
+    connect_timeout: Duration,
+    deadline: Option<Duration>,
+    max_redirects: usize,
+    max_response_size: Option<u64>,
+    user_agent: String,
+}
+
+impl Default for ClientBuilder {
+    fn default() -> Self {
+        Self {
+            roots: None,
+            identity: None,
+            policy: Policy::default(),
+            clock: Clock::default(),
+            resolver: Resolver::default(),
+            accept_unverified: false,
+            allow_http: false,
+            connect_timeout: limits::CONNECT,
+            deadline: None,
+            max_redirects: limits::REDIRECTS,
+            max_response_size: None,
+            user_agent: concat!("urlfetch/", env!("CARGO_PKG_VERSION")).into(),
+        }
+    }
+}
+
+impl ClientBuilder {
+    /// Where trust comes from; the platform's roots unless said otherwise.
+    pub fn roots(mut self, roots: RootStore) -> Self {
+        self.roots = Some(roots);
+        self
+    }
+
+    /// Our own certificate, shown to servers that ask for one.
+    pub fn identity(mut self, identity: Identity) -> Self {
+        self.identity = Some(identity);
+        self
+    }
+
+    /// What is demanded of peers beyond a path to a root and the right name.
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// Answers `host` with these addresses instead of asking the system. A port of 0 stands for
+    /// the URL's. The peer is still verified to be `host`.
+    pub fn resolve(mut self, host: &str, addresses: impl IntoIterator<Item = SocketAddr>) -> Self {
+        self.resolver.fix(host, addresses);
+        self
+    }
+
+    /// Whether plain `http://` may be fetched, where anybody on the way can read and answer. It
+    /// may not unless said so.
+    pub fn allow_http(mut self, allow: bool) -> Self {
+        self.allow_http = allow;
+        self
+    }
+
+    /// Uses every peer, verified or not. Anybody on the way can answer in any host's name.
+    ///
+    /// Peers are still judged: [`Response::verdict`](crate::Response::verdict) says what would
+    /// have failed, and each such connection is logged as a warning. HTTPSVERIFY=1 refuses it. To
+    /// trust one server more, add its CA to the [`roots`](Self::roots) instead.
+    pub fn danger_accept_unverified(mut self) -> Self {
+        self.accept_unverified = true;
+        self
+    }
+
+    /// How long getting a connection may take, name, TCP and TLS together; 10 s unless said
+    /// otherwise.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// How long each fetch may take in all. See [`RequestBuilder::deadline`].
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = Some(deadline);
+        self
+    }
+
+    /// How many redirects are followed at most; 5 unless said otherwise.
+    pub fn max_redirects(mut self, most: usize) -> Self {
+        self.max_redirects = most;
+        self
+    }
+
+    /// How many bytes of a body are accepted at most. See [`RequestBuilder::max_response_size`].
+    pub fn max_response_size(mut self, most: u64) -> Self {
+        self.max_response_size = Some(most);
+        self
+    }
+
+    /// The `User-Agent` of requests that set none; `urlfetch/VERSION` unless said otherwise.
+    pub fn user_agent(mut self, user_agent: impl Into<String>) -> Self {
+        self.user_agent = user_agent.into();
+        self
+    }
+
+    /// The time that certificates are judged by; the system's unless said otherwise. For tests,
+    /// and for machines that know the time better than their clock does.
+    pub fn clock(mut self, now: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
+        self.clock = Clock::new(move || {
+            let since = now().duration_since(SystemTime::UNIX_EPOCH);
+            UnixTime::since_unix_epoch(since.unwrap_or_default())
+        });
+        self
+    }
+
+    /// Makes the client.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] if the roots are empty, the user agent cannot be sent, HTTPSVERIFY has
+    /// a value that means nothing, or it is `1` and
+    /// [`danger_accept_unverified`](Self::danger_accept_unverified) was called.
+    pub fn build(self) -> Result<Client> {
+        let said = match self.accept_unverified {
+            true => Said::DoNotVerify,
+            false => Said::Explicitly,
+        };
+        self.build_as(said)
+    }
+
+    fn build_as(self, said: Said) -> Result<Client> {
+        let environment = |name: &str| std::env::var_os(name);
+        let https_verify = HttpsVerify::read(&environment)?;
+        let demand = https_verify.demand(said)?;
+        if policy::has_only_pythons(&environment) {
+            static ONCE: Once = Once::new();
+            ONCE.call_once(trace::pythons_variable);
+        }
+        let user_agent = HeaderValue::try_from(self.user_agent).map_err(|error| {
+            Error::new(ErrorKind::Config, "the user agent cannot be sent").with_source(error)
+        })?;
+        Ok(Client(Arc::new(Shared {
+            connector: Connector {
+                resolver: self.resolver,
+                timeout: self.connect_timeout,
+                trust: Trust::new(self.roots, self.identity, self.policy, self.clock)?,
+            },
+            pool: Pool::default(),
+            https_verify,
+            demand,
+            allow_http: self.allow_http,
+            deadline: self.deadline,
+            max_redirects: self.max_redirects,
+            max_response_size: self.max_response_size,
+            user_agent,
+        })))
+    }
+}
+
+/// Connections belong to the runtime that drives them, so there has to be one.
+pub(crate) fn in_a_runtime() -> Result<()> {
+    tokio::runtime::Handle::try_current()
+        .map(drop)
+        .map_err(|error| {
+            Error::new(ErrorKind::Config, "a fetch needs a tokio runtime to run in")
+                .with_source(error)
+        })
+}

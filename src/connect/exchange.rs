@@ -1,0 +1,261 @@
+//! One request on one connection: the head of its response, or why there is none.
+
+use std::error::Error as StdError;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
+
+use http::Request;
+use http::response::Parts;
+use hyper::body::Incoming;
+use tokio::sync::Notify;
+
+use super::framing::{self, Doubt};
+use super::outgoing::Outgoing;
+use super::pool::{Facts, Lease, Sender};
+use super::replay::Circumstances;
+use crate::error::{Error, ErrorKind};
+use crate::limits::{self, Deadline};
+use crate::timings::Phase;
+use crate::tls::handshake::rustls_error;
+use crate::tls::policy::Demand;
+
+/// A response whose head has come, and the connection that its body is still on.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    pub(crate) head: Parts,
+    pub(crate) body: Incoming,
+    pub(crate) lease: Lease,
+}
+
+/// A request that had no response.
+#[derive(Debug)]
+pub(crate) struct Failed {
+    pub(crate) error: Error,
+    /// The request itself, if hyper handed it back.
+    pub(crate) request: Option<Request<Outgoing>>,
+    pub(crate) how: Circumstances,
+}
+
+impl Lease {
+    /// Sends a request and waits for the head of its response.
+    ///
+    /// Nothing is written unless the connection meets the demand.
+    pub(crate) async fn send(
+        mut self,
+        mut request: Request<Outgoing>,
+        https: bool,
+        demand: Demand,
+        deadline: Deadline,
+    ) -> Result<Exchange, Failed> {
+        let refuse = |error: Error| Failed {
+            error: error.with_verdict(self.facts.verdict.clone()),
+            request: None,
+            how: Circumstances::default(),
+        };
+        if let Err(inadmissible) = demand.admits(https, self.facts.peer()) {
+            return Err(refuse(inadmissible.into()));
+        }
+        if deadline.is_over() {
+            return Err(refuse(deadline.elapsed(Phase::FirstByte).into()));
+        }
+        let (read, written) = (self.facts.traffic.read(), self.facts.traffic.written());
+        let interim = Interim::watch(&mut request);
+        let sending = async {
+            match &mut self.sender {
+                Sender::Http1(sender) => sender.try_send_request(request).await,
+                Sender::Http2(sender) => sender.try_send_request(request).await,
+            }
+        };
+        let outcome = deadline.run(Phase::FirstByte, interim.guard(sending)).await;
+        let facts = &self.facts;
+        let failed = |error: Error| Failed {
+            error: error.sent(true).with_verdict(facts.verdict.clone()),
+            request: None,
+            how: Circumstances {
+                reused: self.reused,
+                answered: true,
+                ..Circumstances::default()
+            },
+        };
+        let response = match outcome {
+            // hyper has the request and may be writing it at this moment.
+            Err(elapsed) => return Err(failed(elapsed.into())),
+            Ok(Err(doubt)) => return Err(failed(malformed(doubt))),
+            Ok(Ok(Err(mut refused))) => {
+                let request = refused.take_message();
+                let error = refused.into_error();
+                // An error of hyper's is the end of an HTTP/1.1 connection: what was not written
+                // by now never will be. On h2 other streams are counted too.
+                let sent = match self.sender {
+                    Sender::Http1(_) => facts.traffic.written() > written,
+                    Sender::Http2(_) => true,
+                };
+                let how = Circumstances {
+                    handed_back: request.is_some(),
+                    unprocessed: is_unprocessed(&error),
+                    reused: self.reused,
+                    answered: facts.traffic.read() > read,
+                };
+                self.retire();
+                return Err(Failed {
+                    error: explain(error, facts)
+                        .with_phase(Phase::FirstByte)
+                        .sent(sent && request.is_none())
+                        .with_verdict(facts.verdict.clone()),
+                    request,
+                    how,
+                });
+            }
+            Ok(Ok(Ok(response))) => response,
+        };
+        let (head, body) = response.into_parts();
+        match framing::check(&head) {
+            Ok(()) => Ok(Exchange {
+                head,
+                body,
+                lease: self,
+            }),
+            Err(doubt) => Err(failed(malformed(doubt))),
+        }
+    }
+}
+
+/// Counts interim responses, of which hyper tells on HTTP/1.1. On h2 it passes over them without
+/// keeping any, and the deadline bounds them.
+struct Interim(Arc<(AtomicUsize, Notify)>);
+
+impl Interim {
+    fn watch(request: &mut Request<Outgoing>) -> Self {
+        let seen: Arc<(AtomicUsize, Notify)> = Arc::default();
+        let counted = Arc::clone(&seen);
+        hyper::ext::on_informational(request, move |_| {
+            if counted.0.fetch_add(1, Ordering::Relaxed) == limits::INTERIM_RESPONSES {
+                counted.1.notify_one();
+            }
+        });
+        Self(seen)
+    }
+
+    /// The outcome of `sending`, unless there are too many interim responses before it.
+    async fn guard<F: Future>(&self, sending: F) -> Result<F::Output, Doubt> {
+        let mut sending = pin!(sending);
+        let mut too_many = pin!(self.0.1.notified());
+        poll_fn(|cx| {
+            if too_many.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Err(Doubt::EndlessInterim));
+            }
+            sending.as_mut().poll(cx).map(Ok)
+        })
+        .await
+    }
+}
+
+fn malformed(doubt: Doubt) -> Error {
+    let kind = match doubt {
+        Doubt::TooManyFields => ErrorKind::ResponseTooLarge,
+        _ => ErrorKind::MalformedReply,
+    };
+    Error::new(kind, doubt.to_string()).with_phase(Phase::FirstByte)
+}
+
+/// hyper's error in our terms, for a response's head or its body.
+pub(crate) fn explain(error: hyper::Error, facts: &Facts) -> Error {
+    if let Some(ours) = find::<Error>(&error) {
+        return ours.clone();
+    }
+    if let Some(rustls::Error::AlertReceived(_)) = rustls_error(&error) {
+        if facts.lacks_identity {
+            return Error::new(
+                ErrorKind::Tls,
+                "the server demands a client certificate and we have none",
+            )
+            .with_source(error)
+            .with_hint(Some("give the client one by ClientBuilder::identity"));
+        }
+    }
+    if let Some(h2) = find::<h2::Error>(&error) {
+        // What our own codec found, not what the peer said.
+        if h2.is_library() && !h2.is_io() {
+            return Error::new(ErrorKind::MalformedReply, "the reply is not proper HTTP/2")
+                .with_source(error);
+        }
+        return closed().with_source(error);
+    }
+    if is_too_large(&error) {
+        let limit = limits::RESPONSE_HEAD >> 10;
+        return Error::new(
+            ErrorKind::ResponseTooLarge,
+            format!(
+                "the response head is larger than {limit} KiB or has more than {} fields",
+                limits::RESPONSE_FIELDS
+            ),
+        );
+    }
+    if error.is_parse() {
+        return Error::new(
+            ErrorKind::MalformedReply,
+            "the reply is not proper HTTP/1.1",
+        )
+        .with_source(error);
+    }
+    // A chunk whose size is no number, and the like.
+    if let Some(io) = find::<io::Error>(&error) {
+        if matches!(
+            io.kind(),
+            io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput
+        ) && rustls_error(io).is_none()
+        {
+            return Error::new(
+                ErrorKind::MalformedReply,
+                "the reply is not proper HTTP/1.1",
+            )
+            .with_source(error);
+        }
+    }
+    if error.is_user() {
+        return Error::new(ErrorKind::InvalidRequest, "the request cannot be written")
+            .with_source(error);
+    }
+    closed().with_source(error)
+}
+
+fn closed() -> Error {
+    Error::new(
+        ErrorKind::ConnectionClosed,
+        "the connection was closed before the response was complete",
+    )
+}
+
+/// hyper tells this kind apart by method only where it is built as a server too.
+fn is_too_large(error: &hyper::Error) -> bool {
+    error.is_parse() && error.to_string() == "message head is too large"
+}
+
+/// RFC 9113 section 8.7: the two ways in which h2 says that a request was not acted on.
+fn is_unprocessed(error: &hyper::Error) -> bool {
+    find::<h2::Error>(error).is_some_and(|h2| {
+        h2.is_remote()
+            && match h2.reason() {
+                Some(h2::Reason::REFUSED_STREAM) => true,
+                // h2 fails a stream with the connection's GOAWAY only if it is above the last one
+                // that the peer will process.
+                Some(h2::Reason::NO_ERROR) => h2.is_go_away(),
+                _ => false,
+            }
+    })
+}
+
+fn find<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a T> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        next = error.source();
+    }
+    None
+}

@@ -1,0 +1,417 @@
+//! Which open connection may serve this request.
+//!
+//! A connection belongs to the runtime that drives it: were it handed to another, whoever waits on
+//! it would hang for as long as its own runtime is parked. So the runtime's id is part of the key,
+//! and nothing here waits for another runtime or runs in the background.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::runtime::{Handle, Id};
+use tokio::time::Instant;
+
+use super::outgoing::Outgoing;
+use super::stream::Traffic;
+use super::{Connected, Connector, Origin, Stream};
+use crate::error::{Error, ErrorKind, Result};
+use crate::limits::{self, Deadline};
+use crate::timings::{Phase, Timings};
+use crate::tls::policy::{Demand, Peer};
+use crate::tls::verdict::Verdict;
+
+/// The open connections of one client.
+///
+/// A client has one TLS configuration for each demand, so that demand and origin say all that a
+/// connection's TLS depends on.
+#[derive(Debug, Default)]
+pub(crate) struct Pool {
+    hosts: Mutex<Hosts>,
+}
+
+#[derive(Debug, Default)]
+struct Hosts {
+    by_key: HashMap<Key, Arc<Host>>,
+    sweep_at: usize,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Key {
+    runtime: Id,
+    origin: Origin,
+    demand: Demand,
+}
+
+impl Pool {
+    /// A connection for one request, open already or fresh.
+    ///
+    /// While it is not known that a host speaks HTTP/1.1 one caller dials and the others wait:
+    /// over h2 one connection serves them all. If that dial fails it fails for all who waited.
+    pub(crate) async fn checkout(
+        &self,
+        connector: &Connector,
+        origin: &Origin,
+        demand: Demand,
+        deadline: Deadline,
+        timings: &mut Timings,
+    ) -> Result<Lease> {
+        let host = self.host(origin, demand);
+        loop {
+            if let Some(mut lease) = host.open_connection() {
+                if deadline.run(Phase::Queued, lease.is_usable()).await? {
+                    return Ok(lease);
+                }
+                continue;
+            }
+            let failures = match host.may_dial_at_once() {
+                Ok(()) => {
+                    return host
+                        .dial(connector, origin, demand, deadline, timings)
+                        .await;
+                }
+                Err(failures) => failures,
+            };
+            let started = Instant::now();
+            let turn = deadline.run(Phase::Queued, host.turn.lock()).await?;
+            timings.add(Phase::Queued, started.elapsed());
+            if let Some(error) = host.failure_since(failures) {
+                return Err(error);
+            }
+            // Whoever had the turn before may have left a connection for all, or the knowledge
+            // that everybody needs one of his own.
+            if !host.needs_turn() {
+                continue;
+            }
+            let dialled = host
+                .dial(connector, origin, demand, deadline, timings)
+                .await;
+            drop(turn);
+            return dialled;
+        }
+    }
+
+    fn host(&self, origin: &Origin, demand: Demand) -> Arc<Host> {
+        let key = Key {
+            runtime: Handle::current().id(),
+            origin: origin.clone(),
+            demand,
+        };
+        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(host) = hosts.by_key.get(&key) {
+            return Arc::clone(host);
+        }
+        if hosts.by_key.len() >= hosts.sweep_at {
+            hosts.by_key.retain(|_, host| host.is_in_use());
+            hosts.sweep_at = (2 * hosts.by_key.len()).max(MIN_SWEEP);
+        }
+        Arc::clone(hosts.by_key.entry(key).or_default())
+    }
+}
+
+/// What is open to one origin, from one runtime, under one demand.
+#[derive(Debug, Default)]
+struct Host {
+    state: Mutex<State>,
+    /// Held by whoever dials while it is not known that the host speaks HTTP/1.1.
+    turn: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// What the last connection spoke.
+    speaks: Option<Protocol>,
+    /// HTTP/1.1 connections between requests, the last used on top.
+    idle: Vec<Idle>,
+    /// The h2 connection that everybody shares.
+    shared: Option<Shared>,
+    /// How many dials have failed, and how the last one did.
+    failures: u64,
+    failure: Option<Error>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Protocol {
+    Http1,
+    Http2,
+}
+
+#[derive(Debug)]
+struct Idle {
+    sender: http1::SendRequest<Outgoing>,
+    facts: Arc<Facts>,
+    since: Instant,
+}
+
+#[derive(Debug)]
+struct Shared {
+    sender: http2::SendRequest<Outgoing>,
+    facts: Arc<Facts>,
+    last_used: Instant,
+}
+
+impl Host {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The connection to use, if one is open and young enough.
+    fn open_connection(self: &Arc<Self>) -> Option<Lease> {
+        let now = Instant::now();
+        let mut state = self.state();
+        state.reap(now);
+        if let Some(shared) = &mut state.shared {
+            shared.last_used = now;
+            return Some(Lease {
+                sender: Sender::Http2(shared.sender.clone()),
+                facts: Arc::clone(&shared.facts),
+                host: Arc::clone(self),
+                reused: true,
+            });
+        }
+        let idle = state.idle.pop()?;
+        Some(Lease {
+            sender: Sender::Http1(idle.sender),
+            facts: idle.facts,
+            host: Arc::clone(self),
+            reused: true,
+        })
+    }
+
+    /// Over HTTP/1.1 every request needs a connection of its own. Otherwise a turn has to be waited
+    /// for, and this is how many dials have failed until now.
+    fn may_dial_at_once(&self) -> Result<(), u64> {
+        let state = self.state();
+        match state.speaks {
+            Some(Protocol::Http1) => Ok(()),
+            Some(Protocol::Http2) | None => Err(state.failures),
+        }
+    }
+
+    /// How the last dial failed, if one has since there were `failures`.
+    fn failure_since(&self, failures: u64) -> Option<Error> {
+        let state = self.state();
+        state.failure.clone().filter(|_| state.failures > failures)
+    }
+
+    fn needs_turn(&self) -> bool {
+        let mut state = self.state();
+        state.reap(Instant::now());
+        state.shared.is_none() && state.speaks != Some(Protocol::Http1)
+    }
+
+    async fn dial(
+        self: &Arc<Self>,
+        connector: &Connector,
+        origin: &Origin,
+        demand: Demand,
+        deadline: Deadline,
+        timings: &mut Timings,
+    ) -> Result<Lease> {
+        let opened = match connector.connect(origin, demand, deadline, timings).await {
+            Ok(connected) => open(connected, deadline).await,
+            Err(error) => Err(error),
+        };
+        let (sender, facts) = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
+                // A caller whose own time is up says nothing about the host.
+                if !deadline.is_over() {
+                    let mut state = self.state();
+                    state.failures += 1;
+                    state.failure = Some(error.clone());
+                }
+                return Err(error);
+            }
+        };
+        let mut state = self.state();
+        state.failure = None;
+        match &sender {
+            Sender::Http1(_) => state.speaks = Some(Protocol::Http1),
+            Sender::Http2(sender) => {
+                state.speaks = Some(Protocol::Http2);
+                state.shared = Some(Shared {
+                    sender: sender.clone(),
+                    facts: Arc::clone(&facts),
+                    last_used: Instant::now(),
+                });
+            }
+        }
+        drop(state);
+        Ok(Lease {
+            sender,
+            facts,
+            host: Arc::clone(self),
+            reused: false,
+        })
+    }
+
+    fn is_in_use(self: &Arc<Self>) -> bool {
+        let mut state = self.state();
+        state.reap(Instant::now());
+        Arc::strong_count(self) > 1 || !state.idle.is_empty() || state.shared.is_some()
+    }
+}
+
+impl State {
+    /// Lets go of what is closed, idle for too long, or too old.
+    fn reap(&mut self, now: Instant) {
+        let is_fresh = |facts: &Facts, since: Instant| {
+            now.duration_since(facts.born) < limits::CONNECTION_AGE
+                && now.duration_since(since) < limits::IDLE_CONNECTION
+        };
+        self.idle
+            .retain(|idle| !idle.sender.is_closed() && is_fresh(&idle.facts, idle.since));
+        if let Some(shared) = &self.shared {
+            if shared.sender.is_closed() || !is_fresh(&shared.facts, shared.last_used) {
+                self.shared = None;
+            }
+        }
+    }
+}
+
+/// Speaks HTTP on a fresh connection, in the protocol that ALPN chose.
+async fn open(connected: Connected<Stream>, deadline: Deadline) -> Result<(Sender, Arc<Facts>)> {
+    let Connected { stream, remote } = connected;
+    let tls = stream.as_tls();
+    let facts = Arc::new(Facts {
+        born: Instant::now(),
+        remote,
+        verdict: tls.map(|tls| Arc::clone(tls.shared_verdict())),
+        traffic: Arc::clone(stream.traffic()),
+        lacks_identity: tls.is_some_and(|tls| tls.lacks_identity()),
+    });
+    let failed = |error: hyper::Error| {
+        Error::new(
+            ErrorKind::ConnectionClosed,
+            "the connection failed before a request was sent",
+        )
+        .with_source(error)
+    };
+    let speaks_h2 = tls.is_some_and(|tls| tls.speaks_h2());
+    let io = TokioIo::new(stream);
+    // The drivers end with their connection. What went wrong is told to whoever has a request or a
+    // body on it.
+    if speaks_h2 {
+        let handshake = http2::Builder::new(TokioExecutor::new())
+            .max_header_list_size(limits::RESPONSE_HEAD)
+            .handshake(io);
+        let (sender, driver) = deadline
+            .run(Phase::Connect, handshake)
+            .await?
+            .map_err(failed)?;
+        tokio::spawn(async move {
+            let _ = driver.await;
+        });
+        Ok((Sender::Http2(sender), facts))
+    } else {
+        let handshake = http1::Builder::new()
+            .max_header_size(limits::RESPONSE_HEAD as usize)
+            .handshake(io);
+        let (sender, driver) = deadline
+            .run(Phase::Connect, handshake)
+            .await?
+            .map_err(failed)?;
+        tokio::spawn(async move {
+            let _ = driver.await;
+        });
+        Ok((Sender::Http1(sender), facts))
+    }
+}
+
+/// The right to send one request on a connection.
+///
+/// Dropped, it closes an HTTP/1.1 connection; an h2 connection is everybody's and stays.
+#[derive(Debug)]
+pub(crate) struct Lease {
+    pub(super) sender: Sender,
+    pub(super) facts: Arc<Facts>,
+    host: Arc<Host>,
+    pub(super) reused: bool,
+}
+
+#[derive(Debug)]
+pub(super) enum Sender {
+    Http1(http1::SendRequest<Outgoing>),
+    Http2(http2::SendRequest<Outgoing>),
+}
+
+/// What is known of a connection for as long as it lives.
+pub(crate) struct Facts {
+    born: Instant,
+    pub(crate) remote: SocketAddr,
+    pub(crate) verdict: Option<Arc<Verdict>>,
+    pub(super) traffic: Arc<Traffic>,
+    /// The peer asked for a certificate of ours in the handshake, and we had none.
+    pub(super) lacks_identity: bool,
+}
+
+impl Facts {
+    pub(super) fn peer(&self) -> Peer<'_> {
+        match &self.verdict {
+            Some(verdict) => Peer::Tls(verdict),
+            None => Peer::Plain,
+        }
+    }
+}
+
+impl Lease {
+    pub(crate) fn facts(&self) -> &Arc<Facts> {
+        &self.facts
+    }
+
+    pub(crate) fn is_http2(&self) -> bool {
+        matches!(self.sender, Sender::Http2(_))
+    }
+
+    /// The body has ended: the next request may have the connection. Not earlier, as hyper's
+    /// `ready` then waits for a body that nobody reads.
+    pub(crate) fn give_back(self) {
+        let Sender::Http1(sender) = self.sender else {
+            return;
+        };
+        let now = Instant::now();
+        let mut state = self.host.state();
+        state.reap(now);
+        if state.idle.len() < limits::IDLE_PER_HOST {
+            state.idle.push(Idle {
+                sender,
+                facts: self.facts,
+                since: now,
+            });
+        }
+    }
+
+    /// The shared connection failed a request: nobody else should find it.
+    pub(super) fn retire(&self) {
+        if !self.is_http2() {
+            return;
+        }
+        let mut state = self.host.state();
+        let is_ours = |shared: &Shared| Arc::ptr_eq(&shared.facts, &self.facts);
+        if state.shared.as_ref().is_some_and(is_ours) {
+            state.shared = None;
+        }
+    }
+
+    /// Waits until the connection has seen the end of the request before.
+    async fn is_usable(&mut self) -> bool {
+        match &mut self.sender {
+            Sender::Http1(sender) => sender.ready().await.is_ok(),
+            Sender::Http2(sender) => sender.ready().await.is_ok(),
+        }
+    }
+}
+
+impl fmt::Debug for Facts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Facts")
+            .field("remote", &self.remote)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Hosts that are kept before those without an open connection are swept out.
+const MIN_SWEEP: usize = 64;

@@ -1,0 +1,203 @@
+//! Every number we refuse to exceed, with its source, and the clock that ends a fetch.
+
+use std::fmt;
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::timings::Phase;
+
+/// Deadline of a fetch that named none. The longest that App Engine's urlfetch allowed a request
+/// handler; Go, reqwest and curl have none, which Google's own migration guide warns of.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Longest wait for a connection: name, TCP and TLS together. curl waits 300 s, Go 30 s, undici
+/// 10 s; with addresses raced (RFC 8305) ten seconds cover several lost SYNs.
+pub(crate) const CONNECT: Duration = Duration::from_secs(10);
+
+/// Longest silence while a body is read. What App Engine's default of "no byte in the deadline"
+/// meant in practice; curl's --speed-time and httpx's read timeout are of the same order.
+pub(crate) const IDLE_READ: Duration = Duration::from_secs(30);
+
+/// Most bytes of a body that we buffer: urlfetch's documented limit of 2^25.
+pub(crate) const BUFFERED_RESPONSE: u64 = 32 << 20;
+
+/// Most bytes in the head of a response, status line and fields together. curl allows 300 KiB,
+/// undici 16 KiB, ureq 64 KiB.
+pub(crate) const RESPONSE_HEAD: u32 = 64 << 10;
+
+/// Most fields in the head of a response: hyper's and httparse's default.
+pub(crate) const RESPONSE_FIELDS: usize = 100;
+
+/// Most interim (1xx) responses before the final one. Go allows 5, and 1 MiB of them.
+pub(crate) const INTERIM_RESPONSES: usize = 8;
+
+/// Most redirects that are followed: urlfetch's number. Go, reqwest and ureq follow 10, the Fetch
+/// standard 20.
+pub(crate) const REDIRECTS: usize = 5;
+
+/// Most bytes that are read off a redirect's body to save its connection.
+pub(crate) const DISCARDED_BODY: u64 = 64 << 10;
+
+/// Longest wait for the rest of such a body: less than a new handshake over most distances.
+pub(crate) const DISCARD_WAIT: Duration = Duration::from_millis(100);
+
+/// Longest URL, in bytes: what `http::Uri` can hold.
+pub(crate) const URL: usize = u16::MAX as usize - 1;
+
+/// Idle connections kept for one host.
+pub(crate) const IDLE_PER_HOST: usize = 32;
+
+/// How long an idle connection is kept: Go's and reqwest's number.
+pub(crate) const IDLE_CONNECTION: Duration = Duration::from_secs(90);
+
+/// How long a connection is reused at all, so that a change of addresses is noticed.
+pub(crate) const CONNECTION_AGE: Duration = Duration::from_secs(600);
+
+/// When a fetch has to be over, and which clock says so.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deadline {
+    ends: Instant,
+    budget: Duration,
+    clock: Clock,
+}
+
+/// The clocks that can end a fetch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Clock {
+    /// The whole fetch.
+    Total,
+    /// Getting a connection.
+    Connect,
+    /// Silence while the body is read.
+    IdleRead,
+}
+
+impl Deadline {
+    /// The clock of a whole fetch, started now.
+    pub(crate) fn start(budget: Duration) -> Self {
+        Self::on(Clock::Total, budget)
+    }
+
+    /// Another clock, started now.
+    pub(crate) fn on(clock: Clock, budget: Duration) -> Self {
+        let now = Instant::now();
+        // A budget beyond what Instant can say is no limit that anybody will see: thirty years,
+        // as tokio has it.
+        let far = || now + Duration::from_secs(86_400 * 365 * 30);
+        Self {
+            ends: now.checked_add(budget).unwrap_or_else(far),
+            budget,
+            clock,
+        }
+    }
+
+    /// Whichever of the two ends first.
+    pub(crate) fn sooner(self, other: Self) -> Self {
+        if other.ends < self.ends { other } else { self }
+    }
+
+    pub(crate) fn ends(&self) -> Instant {
+        self.ends
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.ends <= Instant::now()
+    }
+
+    /// Runs `future` unless the clock ends first.
+    pub(crate) async fn run<F: Future>(
+        &self,
+        phase: Phase,
+        future: F,
+    ) -> Result<F::Output, Elapsed> {
+        // tokio polls the future before the timer: a deadline that is over already must not let
+        // a request out first.
+        if self.is_over() {
+            return Err(self.elapsed(phase));
+        }
+        tokio::time::timeout_at(self.ends, future)
+            .await
+            .map_err(|_| self.elapsed(phase))
+    }
+
+    /// The reason to give when this clock ended in `phase`.
+    pub(crate) fn elapsed(&self, phase: Phase) -> Elapsed {
+        Elapsed {
+            clock: self.clock,
+            budget: self.budget,
+            phase,
+        }
+    }
+}
+
+/// A clock ran out, and this was being done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Elapsed {
+    pub(crate) clock: Clock,
+    pub(crate) budget: Duration,
+    pub(crate) phase: Phase,
+}
+
+impl fmt::Display for Elapsed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let clock = match self.clock {
+            Clock::Total => "the deadline",
+            Clock::Connect => "the connect timeout",
+            Clock::IdleRead => "the idle-read timeout",
+        };
+        write!(
+            f,
+            "{clock} of {:?} ended while {}",
+            self.budget,
+            self.phase.doing()
+        )
+    }
+}
+
+impl std::error::Error for Elapsed {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_deadline_names_its_clock_its_budget_and_the_phase() {
+        let total = Deadline::start(Duration::ZERO);
+        let elapsed = total.run(Phase::Dns, std::future::pending::<()>()).await;
+        assert_eq!(
+            elapsed.unwrap_err().to_string(),
+            "the deadline of 0ns ended while resolving the host's name"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_deadline_that_is_over_does_not_poll() {
+        let total = Deadline::start(Duration::ZERO);
+        let polled = total.run(Phase::FirstByte, async { "sent" }).await;
+        assert!(polled.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_sooner_clock_is_the_one_that_is_named() {
+        let total = Deadline::start(Duration::from_secs(60));
+        let connect = Deadline::on(Clock::Connect, Duration::from_secs(10));
+        let elapsed = total
+            .sooner(connect)
+            .run(Phase::Tls, std::future::pending::<()>())
+            .await
+            .unwrap_err();
+        assert_eq!(elapsed.clock, Clock::Connect);
+        assert_eq!(
+            elapsed.to_string(),
+            "the connect timeout of 10s ended while in the TLS handshake"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_budget_beyond_all_instants_is_no_panic() {
+        let total = Deadline::start(Duration::MAX);
+        assert_eq!(total.run(Phase::Body, async { 1 }).await, Ok(1));
+    }
+}

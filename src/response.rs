@@ -1,0 +1,203 @@
+//! What came back: status, headers, where it came from, how its peer was judged, and its body.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, StatusCode, Version};
+use url::Url;
+
+use crate::body::Body;
+use crate::charset::decode_text;
+use crate::connect::Facts;
+use crate::error::{Error, ErrorKind, Result};
+use crate::timings::Timings;
+use crate::tls::Verdict;
+
+/// A response whose head has come. Its body is read by one of the methods that consume it, or
+/// piece by piece.
+///
+/// Dropping it closes an HTTP/1.1 connection whose body was not read to its end, and cancels an h2
+/// stream.
+#[derive(Debug)]
+pub struct Response {
+    pub(crate) status: StatusCode,
+    pub(crate) version: Version,
+    pub(crate) headers: HeaderMap,
+    pub(crate) url: Url,
+    pub(crate) hops: Vec<Hop>,
+    pub(crate) facts: Arc<Facts>,
+    pub(crate) timings: Timings,
+    pub(crate) body: Body,
+}
+
+impl Response {
+    /// The status. Any of them is a result; see [`error_for_status`](Self::error_for_status).
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The headers. If we decoded the body, Content-Encoding and Content-Length are gone.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// The protocol it came by.
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// The URL it came from: the last one, if redirects were followed.
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// The redirects that were followed, in order.
+    pub fn hops(&self) -> &[Hop] {
+        &self.hops
+    }
+
+    /// What was found when the peer was judged; `None` for plain http.
+    pub fn verdict(&self) -> Option<&Verdict> {
+        self.facts.verdict.as_deref()
+    }
+
+    /// How long the phases took until the head had come.
+    pub fn timings(&self) -> &Timings {
+        &self.timings
+    }
+
+    /// The address it came from.
+    pub fn remote_addr(&self) -> SocketAddr {
+        self.facts.remote
+    }
+
+    /// Itself, unless its status is 4xx or 5xx.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Status`] if it is.
+    pub fn error_for_status(self) -> Result<Self> {
+        if !self.status.is_client_error() && !self.status.is_server_error() {
+            return Ok(self);
+        }
+        Err(Error::new(
+            ErrorKind::Status,
+            format!("the server answered {}", self.status),
+        )
+        .with_status(self.status)
+        .with_url(&self.url)
+        .with_verdict(self.facts.verdict.clone())
+        .with_timings(self.timings)
+        .sent(true))
+    }
+
+    /// The whole body, and whether it was cut.
+    ///
+    /// # Errors
+    ///
+    /// Of kind [`ResponseTooLarge`](ErrorKind::ResponseTooLarge) if it is larger than the limit and
+    /// truncation is not allowed, [`ConnectionClosed`](ErrorKind::ConnectionClosed) if it ended
+    /// early, [`Decode`](ErrorKind::Decode), [`Deadline`](ErrorKind::Deadline),
+    /// [`MalformedReply`](ErrorKind::MalformedReply). There is never a silently short body.
+    pub async fn content(self) -> Result<Content> {
+        self.body.collect().await
+    }
+
+    /// The whole body. If truncation is allowed, this does not tell whether it happened:
+    /// [`content`](Self::content) does.
+    ///
+    /// # Errors
+    ///
+    /// As [`content`](Self::content).
+    pub async fn bytes(self) -> Result<Bytes> {
+        Ok(self.content().await?.bytes)
+    }
+
+    /// The whole body as text, in the charset that Content-Type names (feature `charset`), or
+    /// UTF-8. What cannot be decoded becomes U+FFFD.
+    ///
+    /// # Errors
+    ///
+    /// As [`content`](Self::content).
+    pub async fn text(self) -> Result<String> {
+        let content_type = self.headers.get(CONTENT_TYPE).cloned();
+        let bytes = self.bytes().await?;
+        Ok(decode_text(content_type.as_ref(), bytes))
+    }
+
+    /// The whole body as JSON.
+    ///
+    /// # Errors
+    ///
+    /// As [`content`](Self::content), and [`Decode`](ErrorKind::Decode) if it is not JSON of this
+    /// shape.
+    #[cfg(feature = "json")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "json")))]
+    pub async fn json<T: serde::de::DeserializeOwned>(self) -> Result<T> {
+        let context = self.body.context();
+        let bytes = self.bytes().await?;
+        serde_json::from_slice(&bytes).map_err(|error| {
+            context.complete(
+                Error::new(
+                    ErrorKind::Decode,
+                    "the body is not the JSON that was expected",
+                )
+                .with_source(error),
+            )
+        })
+    }
+
+    /// The next piece of the body, or `None` at its end.
+    ///
+    /// # Errors
+    ///
+    /// As [`content`](Self::content); the limit holds only if one was set, and so does the total
+    /// deadline.
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>> {
+        self.body.chunk().await
+    }
+
+    /// The body, to be read as a [`Stream`](futures_core::Stream) or an
+    /// [`http_body::Body`](http_body::Body).
+    pub fn into_body(self) -> Body {
+        self.body
+    }
+}
+
+/// A redirect that was followed.
+#[derive(Clone, Debug)]
+pub struct Hop {
+    pub(crate) status: StatusCode,
+    pub(crate) url: Url,
+    pub(crate) verdict: Option<Arc<Verdict>>,
+}
+
+impl Hop {
+    /// The status that sent us on.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The URL that was fetched.
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// What was found when its peer was judged; `None` for plain http.
+    pub fn verdict(&self) -> Option<&Verdict> {
+        self.verdict.as_deref()
+    }
+}
+
+/// A buffered body.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Content {
+    /// The bytes, decoded.
+    pub bytes: Bytes,
+    /// Whether there were more, which
+    /// [`allow_truncated`](crate::RequestBuilder::allow_truncated) let go.
+    pub was_truncated: bool,
+}

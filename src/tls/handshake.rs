@@ -1,0 +1,353 @@
+//! One TLS handshake: a socket becomes a [`TlsStream`] whose peer was judged, or the reason there
+//! is none.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use rustls::client::ResolvesClientCert;
+use rustls::pki_types::ServerName;
+use rustls::sign::CertifiedKey;
+use rustls::{AlertDescription, HandshakeKind, InvalidMessage, PeerIncompatible, SignatureScheme};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use super::identity::Identity;
+use super::policy::Demand;
+use super::verdict::{Refusal, Verdict};
+use super::verify::Presented;
+use super::{Ticketed, Tls};
+use crate::error::{Error, ErrorKind};
+
+/// A TLS stream whose peer was judged before it was handed over.
+///
+/// It reads and writes as any tokio stream does. A peer that closes without `close_notify` is an
+/// error of kind [`io::ErrorKind::UnexpectedEof`], never a silent end.
+pub struct TlsStream<S = TcpStream> {
+    stream: tokio_rustls::client::TlsStream<S>,
+    verdict: Arc<Verdict>,
+    lacks_identity: bool,
+}
+
+impl<S> TlsStream<S> {
+    /// What was found when the peer was judged.
+    pub fn verdict(&self) -> &Verdict {
+        &self.verdict
+    }
+
+    /// The stream under the TLS.
+    pub fn get_ref(&self) -> &S {
+        self.stream.get_ref().0
+    }
+
+    pub(crate) fn shared_verdict(&self) -> &Arc<Verdict> {
+        &self.verdict
+    }
+
+    /// The peer asked for a certificate of ours and we had none. On TLS 1.3 it says what follows
+    /// from that only after the first request has gone.
+    pub(crate) fn lacks_identity(&self) -> bool {
+        self.lacks_identity
+    }
+
+    pub(crate) fn speaks_h2(&self) -> bool {
+        self.stream.get_ref().1.alpn_protocol() == Some(b"h2")
+    }
+}
+
+impl Tls {
+    /// Makes one handshake.
+    ///
+    /// A resumed session is judged again from the chain that was kept with it, as the verifier is
+    /// not called for it: what held when the ticket was issued may not hold now.
+    pub(crate) async fn handshake<S>(
+        &self,
+        stream: S,
+        origin: &Ticketed,
+        name: ServerName<'static>,
+        remote: Option<SocketAddr>,
+    ) -> Result<TlsStream<S>, Failure>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let witness = Arc::new(Mutex::new(Witness::default()));
+        let connecting = TlsConnector::from(self.config_for(origin)).connect(name.clone(), stream);
+        let result = WITNESS.scope(Arc::clone(&witness), connecting).await;
+        let witness = std::mem::take(&mut *witness.lock().unwrap_or_else(PoisonError::into_inner));
+        let stream = match result {
+            Ok(stream) => stream,
+            Err(error) => {
+                let error = explain(&error, &witness, self.has_identity, origin, remote);
+                return Err(Failure::Final(error.with_verdict(witness.verdict)));
+            }
+        };
+        let lacks_identity = witness.certificate_was_demanded && !self.has_identity;
+        let connection = stream.get_ref().1;
+        let verdict = match (connection.handshake_kind(), witness.verdict) {
+            (Some(HandshakeKind::Resumed), _) => {
+                let chain = connection.peer_certificates().unwrap_or_default();
+                let presented = Presented::new(chain);
+                Arc::new(
+                    self.verifier
+                        .verifier
+                        .judge(&presented, &name, self.clock.now()),
+                )
+            }
+            (_, Some(verdict)) => verdict,
+            // A full handshake that nobody judged: nothing proves who this is.
+            (_, None) => {
+                let error = Error::new(
+                    ErrorKind::Tls,
+                    "the TLS handshake ended without a judgement of its peer",
+                );
+                return Err(Failure::Final(error));
+            }
+        };
+        match self.verifier.demand {
+            Demand::Verified if !verdict.is_verified() => {
+                self.forget(origin);
+                Err(Failure::Stale(verdict))
+            }
+            Demand::Verified | Demand::Reported => Ok(TlsStream {
+                stream,
+                verdict,
+                lacks_identity,
+            }),
+        }
+    }
+}
+
+/// Why a handshake gave no stream.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// A resumed session that holds no longer. Its tickets are dropped: the next handshake is a
+    /// full one.
+    Stale(Arc<Verdict>),
+    /// Anything else.
+    Final(Error),
+}
+
+/// What is seen of a handshake from inside rustls' callbacks, which are shared by all of them.
+#[derive(Debug, Default)]
+pub(crate) struct Witness {
+    verdict: Option<Arc<Verdict>>,
+    certificate_was_demanded: bool,
+}
+
+impl Witness {
+    pub(super) fn saw(verdict: Arc<Verdict>) {
+        Self::note(|witness| witness.verdict = Some(verdict));
+    }
+
+    fn saw_demand_for_certificate() {
+        Self::note(|witness| witness.certificate_was_demanded = true);
+    }
+
+    /// Outside of a handshake of ours there is nobody to tell, and the handshake will be refused
+    /// for want of a verdict.
+    fn note(write: impl FnOnce(&mut Self)) {
+        let _ = WITNESS.try_with(|witness| {
+            write(&mut witness.lock().unwrap_or_else(PoisonError::into_inner));
+        });
+    }
+}
+
+tokio::task_local! {
+    static WITNESS: Arc<Mutex<Witness>>;
+}
+
+/// Hands out our certificate, if we have one, and notes that it was asked for.
+#[derive(Debug)]
+pub(super) struct Credentials {
+    identity: Option<Arc<CertifiedKey>>,
+}
+
+impl Credentials {
+    pub(super) fn new(identity: Option<&Identity>) -> Self {
+        Self {
+            identity: identity.map(Identity::certified_key).cloned(),
+        }
+    }
+}
+
+impl ResolvesClientCert for Credentials {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        Witness::saw_demand_for_certificate();
+        self.identity.clone()
+    }
+
+    fn has_certs(&self) -> bool {
+        self.identity.is_some()
+    }
+}
+
+/// An error for a handshake that failed.
+fn explain(
+    error: &io::Error,
+    witness: &Witness,
+    has_identity: bool,
+    origin: &Ticketed,
+    remote: Option<SocketAddr>,
+) -> Error {
+    let Some(tls) = rustls_error(error) else {
+        return Error::new(
+            ErrorKind::Tls,
+            format!("the TLS handshake with {origin} was cut off: {error}"),
+        );
+    };
+    if is_refusal(tls) {
+        return match witness.verdict.as_deref() {
+            Some(verdict) => refused(verdict, remote),
+            None => Error::new(
+                ErrorKind::Tls,
+                format!("the TLS handshake with {origin} failed: {tls}"),
+            ),
+        };
+    }
+    let (sentence, hint) = describe(tls, witness, has_identity);
+    Error::new(
+        ErrorKind::Tls,
+        format!("the TLS handshake with {origin} failed: {sentence}"),
+    )
+    .with_hint(hint)
+}
+
+/// The error for a peer whose certificate was refused.
+pub(crate) fn refused(verdict: &Verdict, remote: Option<SocketAddr>) -> Error {
+    let message = match remote {
+        Some(remote) => format!("{verdict} ({remote})"),
+        None => verdict.to_string(),
+    };
+    let hint = verdict.reason().and_then(|reason| reason.hint());
+    Error::new(ErrorKind::Certificate, message).with_hint(hint)
+}
+
+fn is_refusal(error: &rustls::Error) -> bool {
+    matches!(
+        error,
+        rustls::Error::InvalidCertificate(rustls::CertificateError::Other(other))
+            if other.0.downcast_ref::<Refusal>().is_some()
+    )
+}
+
+/// rustls' error in words of those who have to mend it.
+fn describe(
+    error: &rustls::Error,
+    witness: &Witness,
+    has_identity: bool,
+) -> (String, Option<&'static str>) {
+    use rustls::Error as E;
+    match error {
+        E::AlertReceived(_) if witness.certificate_was_demanded && !has_identity => (
+            format!("the server demands a client certificate and we have none ({error})"),
+            Some("give the client one by ClientBuilder::identity"),
+        ),
+        E::AlertReceived(AlertDescription::ProtocolVersion)
+        | E::PeerIncompatible(
+            PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig
+            | PeerIncompatible::ServerDoesNotSupportTls12Or13,
+        ) => (
+            format!("the server speaks no TLS version that we accept ({error})"),
+            Some("TLS 1.0 and 1.1 are gone (RFC 8996): the server needs TLS 1.2 or 1.3"),
+        ),
+        E::InvalidMessage(
+            InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion,
+        ) => (
+            format!("the server does not speak TLS ({error})"),
+            Some("is this port for plain http?"),
+        ),
+        E::InvalidCertificate(_) => {
+            match witness.verdict.as_deref().and_then(|v| v.chain().first()) {
+                Some(leaf) => (
+                    format!(
+                        "the server did not prove that it holds the key of its certificate, or the key \
+                     ({}) is one that we cannot use",
+                        leaf.key_description()
+                    ),
+                    None,
+                ),
+                None => (error.to_string(), None),
+            }
+        }
+        _ => (error.to_string(), None),
+    }
+}
+
+/// The error of a request that died because the peer wanted a certificate, on TLS 1.3, where it
+/// says so only after the request has gone.
+pub(crate) fn rustls_error<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> Option<&'a rustls::Error> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(tls) = error.downcast_ref::<rustls::Error>() {
+            return Some(tls);
+        }
+        next = match error
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref)
+        {
+            Some(inner) => Some(inner),
+            None => error.source(),
+        };
+    }
+    None
+}
+
+impl fmt::Display for Ticketed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.host, self.port)
+    }
+}
+
+impl<S> fmt::Debug for TlsStream<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsStream")
+            .field("verdict", &self.verdict.to_string())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsStream<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TlsStream<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}

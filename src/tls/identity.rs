@@ -1,0 +1,337 @@
+//! Our own certificate chain and key, for servers that ask for one. Held in memory, never printed.
+//!
+//! What is wrong with them is said when they are read, not when a server refuses them: the key must be that of one of the
+//! certificates, and every other certificate must be an issuer of it.
+
+use std::fmt;
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
+
+use super::certificate::{Certificate, hex};
+use super::fault::{Fault, Position, Problem};
+use super::sources::{Entry, Item, Source, path_name};
+use crate::error::{Error, ErrorKind};
+
+/// A client certificate, the certificates of its issuers, and its private key.
+///
+/// ```no_run
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use urlfetch::Identity;
+///
+/// let identity = Identity::from_pem_files("client.pem", "client.key")?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Cheap to clone: clones share the key. The certificates may come in any order, and are sent as TLS asks for: the key's
+/// certificate, then its issuers. A root among them is sent too, for whether a server has it is known to its owner
+/// only. A certificate that belongs neither to the key nor to an issuer is an error, not dropped: it shows that the file is not what
+/// it is taken for, and to send it would tell strangers of it.
+///
+/// Keys: RSA from 2048 bits, ECDSA on P-256, P-384 and P-521, Ed25519; as PKCS #8, PKCS #1 or SEC 1. Whether the
+/// certificate is within its dates is for the server to judge.
+#[derive(Clone)]
+pub struct Identity {
+    certified: Arc<CertifiedKey>,
+    certificate: Certificate,
+}
+
+impl Identity {
+    /// Reads certificates and key from PEM texts. One text that holds both may be given twice.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`], naming which of the two it is and which entry, if a text is empty, broken or not PEM, if
+    /// there is no certificate, or not exactly one key, if the key is encrypted or of an unsupported kind, or if
+    /// certificates and key do not belong together.
+    pub fn from_pem(cert_pem: impl AsRef<[u8]>, key_pem: impl AsRef<[u8]>) -> Result<Self, Error> {
+        Self::from_sources(
+            Ok(Source::bytes(cert_pem.as_ref())),
+            Ok(Source::bytes(key_pem.as_ref())),
+        )
+    }
+
+    /// Reads certificates and key from PEM files, which may be the same file.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_pem`](Self::from_pem), and if a file is missing, unreadable or larger than 16 MiB.
+    pub fn from_pem_files(
+        cert_path: impl AsRef<Path>,
+        key_path: impl AsRef<Path>,
+    ) -> Result<Self, Error> {
+        let open = |path: &Path| Source::file(path_name(path), path);
+        Self::from_sources(open(cert_path.as_ref()), open(key_path.as_ref()))
+    }
+
+    /// Reads certificates and key from PEM texts, each read to its end.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_pem`](Self::from_pem), and if reading fails or there are more than 16 MiB.
+    pub fn from_pem_readers(cert_reader: impl Read, key_reader: impl Read) -> Result<Self, Error> {
+        Self::from_sources(Source::reader(cert_reader), Source::reader(key_reader))
+    }
+
+    /// Takes certificates and key in DER. Whether the key is PKCS #8, PKCS #1 or SEC 1 is found out.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_pem`](Self::from_pem).
+    pub fn from_der(
+        chain: impl IntoIterator<Item = impl AsRef<[u8]>>,
+        key: impl AsRef<[u8]>,
+    ) -> Result<Self, Error> {
+        let chain = Chain::from_der(chain).map_err(no_certificate)?;
+        let key = Key::from_der(&Source::bytes(key.as_ref())).map_err(no_key)?;
+        Self::assemble(chain, key, &super::provider())
+    }
+
+    /// The certificate that stands for us: the one of the key.
+    pub fn certificate(&self) -> &Certificate {
+        &self.certificate
+    }
+
+    /// Chain and key as rustls takes them.
+    pub(crate) fn certified_key(&self) -> &Arc<CertifiedKey> {
+        &self.certified
+    }
+
+    fn from_sources(
+        certs: Result<Source, Fault>,
+        key: Result<Source, Fault>,
+    ) -> Result<Self, Error> {
+        let chain = certs
+            .and_then(|source| Chain::from_pem(&source))
+            .map_err(no_certificate)?;
+        let key = key
+            .and_then(|source| Key::from_pem(&source))
+            .map_err(no_key)?;
+        Self::assemble(chain, key, &super::provider())
+    }
+
+    fn assemble(mut chain: Chain, key: Key, provider: &CryptoProvider) -> Result<Self, Error> {
+        let signing_key = provider
+            .key_provider
+            .load_private_key(key.der)
+            .map_err(|error| {
+                let problem = Problem::UnsupportedKey("private key".to_owned());
+                no_key(Fault::of(&key.source, problem)).with_source(error)
+            })?;
+        let Some(certificate) = chain.take_leaf(signing_key.public_key().as_deref()) else {
+            return Err(Error::new(
+                ErrorKind::Config,
+                format!(
+                    "the private key from {} belongs to no certificate from {}; give the certificate that was issued for it",
+                    key.source, chain.source,
+                ),
+            ));
+        };
+        let certificates = chain
+            .in_order(certificate.clone())
+            .map_err(no_certificate)?;
+        let ders = certificates
+            .iter()
+            .map(|certificate| certificate.certificate_der().clone());
+        Ok(Self {
+            certified: Arc::new(CertifiedKey::new(ders.collect(), signing_key)),
+            certificate,
+        })
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Identity")
+            .field("subject", &self.certificate.subject())
+            .field("sha256", &hex(&self.certificate.sha256()))
+            .finish_non_exhaustive()
+    }
+}
+
+/// The certificates as they were given.
+struct Chain {
+    source: Arc<str>,
+    links: Vec<Link>,
+}
+
+struct Link {
+    position: Position,
+    certificate: Certificate,
+}
+
+impl Chain {
+    fn from_pem(source: &Source) -> Result<Self, Fault> {
+        let mut chain = Self {
+            source: source.name().clone(),
+            links: Vec::new(),
+        };
+        let mut other = None;
+        for entry in source.entries() {
+            let Entry { position, item } = entry?;
+            match item {
+                Item::Certificate(der) => chain.push(position, der)?,
+                // One file may hold both.
+                Item::PrivateKey(_) | Item::EncryptedKey => {
+                    other = Some("a private key".to_owned())
+                }
+                Item::Other(label) if label == "TRUSTED CERTIFICATE" => {
+                    return Err(source.fault(Problem::TrustedCertificate).at(position));
+                }
+                Item::Other(label) => other = Some(format!("a {label}")),
+            }
+        }
+        match other {
+            Some(found) if chain.links.is_empty() => {
+                Err(source.fault(Problem::NoCertificate { found }))
+            }
+            _ => Ok(chain),
+        }
+    }
+
+    fn from_der(ders: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Result<Self, Fault> {
+        let mut chain = Self {
+            source: "bytes".into(),
+            links: Vec::new(),
+        };
+        for (index, der) in ders.into_iter().enumerate() {
+            let position = Position {
+                entry: index + 1,
+                line: None,
+            };
+            let source = Source::bytes(der.as_ref());
+            let der = source.der().map_err(|fault| fault.at(position))?;
+            if PrivateKeyDer::try_from(der).is_ok() {
+                let found = "a private key".to_owned();
+                return Err(source.fault(Problem::NoCertificate { found }).at(position));
+            }
+            chain.push(position, CertificateDer::from(der.to_vec()))?;
+        }
+        if chain.links.is_empty() {
+            return Err(Fault::of(&chain.source, Problem::Empty));
+        }
+        Ok(chain)
+    }
+
+    /// One that is there twice is taken once.
+    fn push(&mut self, position: Position, der: CertificateDer<'static>) -> Result<(), Fault> {
+        let fault = |problem| Fault::of(&self.source, problem).at(position);
+        if self.links.len() == MAX_CERTIFICATES {
+            return Err(fault(Problem::TooManyCertificates {
+                max: MAX_CERTIFICATES,
+            }));
+        }
+        let certificate =
+            Certificate::read(der).map_err(|error| fault(Problem::Malformed(error.to_string())))?;
+        if self
+            .links
+            .iter()
+            .all(|link| link.certificate != certificate)
+        {
+            self.links.push(Link {
+                position,
+                certificate,
+            });
+        }
+        Ok(())
+    }
+
+    /// The first certificate of this key. Both of our providers tell the public key; one that did not would leave
+    /// nothing to compare, and the first certificate be it.
+    fn take_leaf(&mut self, spki: Option<&[u8]>) -> Option<Certificate> {
+        let is_leaf = |link: &Link| spki.is_none_or(|spki| link.certificate.spki_der() == spki);
+        let index = self.links.iter().position(is_leaf)?;
+        Some(self.links.remove(index).certificate)
+    }
+
+    /// The leaf, its issuers, their issuers and so on, which is the order that RFC 5246 §7.4.2 demands and RFC 8446 §4.4.2
+    /// advises. The bytes of the names are compared, for RFC 5280 §4.1.2.6 makes issuers write their own name one way.
+    fn in_order(self, leaf: Certificate) -> Result<Vec<Certificate>, Fault> {
+        let mut ordered = vec![leaf];
+        let mut rest = self.links;
+        let mut next = 0;
+        while let Some(certificate) = ordered.get(next).cloned() {
+            let issued = |link: &Link| link.certificate.subject_der() == certificate.issuer_der();
+            let (issuers, others): (Vec<_>, Vec<_>) = rest.into_iter().partition(issued);
+            ordered.extend(issuers.into_iter().map(|link| link.certificate));
+            rest = others;
+            next += 1;
+        }
+        match rest.first() {
+            Some(Link {
+                position,
+                certificate,
+            }) => {
+                let stray = Problem::NotInChain(certificate.subject());
+                Err(Fault::of(&self.source, stray).at(*position))
+            }
+            None => Ok(ordered),
+        }
+    }
+}
+
+/// The private key as it was given.
+struct Key {
+    source: Arc<str>,
+    der: PrivateKeyDer<'static>,
+}
+
+impl Key {
+    fn from_pem(source: &Source) -> Result<Self, Fault> {
+        let mut key = None;
+        let mut other = "nothing".to_owned();
+        for entry in source.entries() {
+            let Entry { position, item } = entry?;
+            let fault = |problem| source.fault(problem).at(position);
+            match item {
+                Item::PrivateKey(_) if key.is_some() => return Err(fault(Problem::SecondKey)),
+                Item::PrivateKey(der) => key = Some(der),
+                Item::EncryptedKey => return Err(fault(Problem::EncryptedKey)),
+                Item::Other(label) if label.ends_with("PRIVATE KEY") => {
+                    return Err(fault(Problem::UnsupportedKey(label)));
+                }
+                // One file may hold both, and `openssl ecparam -genkey` writes EC PARAMETERS before the key.
+                Item::Certificate(_) => other = "a certificate".to_owned(),
+                Item::Other(label) => other = format!("a {label}"),
+            }
+        }
+        match key {
+            Some(der) => Ok(Self {
+                source: source.name().clone(),
+                der,
+            }),
+            None => Err(source.fault(Problem::NoKey { found: other })),
+        }
+    }
+
+    fn from_der(source: &Source) -> Result<Self, Fault> {
+        let der = source.der()?;
+        if Certificate::from_der(der).is_ok() {
+            let found = "a certificate".to_owned();
+            return Err(source.fault(Problem::NoKey { found }));
+        }
+        match PrivateKeyDer::try_from(der) {
+            Ok(key) => Ok(Self {
+                source: source.name().clone(),
+                der: key.clone_key(),
+            }),
+            Err(_) => Err(source.fault(Problem::UnsupportedKey("private key".to_owned()))),
+        }
+    }
+}
+
+fn no_certificate(fault: Fault) -> Error {
+    fault.into_error("the client certificate")
+}
+
+fn no_key(fault: Fault) -> Error {
+    fault.into_error("the private key")
+}
+
+/// A leaf and the 6 intermediates that webpki follows at most, and as many again for issuers that were cross-signed.
+const MAX_CERTIFICATES: usize = 14;

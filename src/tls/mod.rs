@@ -1,0 +1,213 @@
+//! Trust: roots, identity and policy become one TLS configuration, and nothing else builds one.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use rustls::client::{ClientSessionMemoryCache, Resumption};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::UnixTime;
+use rustls::time_provider::TimeProvider;
+use rustls::{ClientConfig, SupportedProtocolVersion};
+
+pub use certificate::{Anchor, Certificate, MalformedCertificate};
+pub use handshake::TlsStream;
+pub use hostname::{Mismatch, match_hostname};
+pub use identity::Identity;
+pub use policy::{Policy, Version};
+pub use roots::{RootStore, Skipped};
+pub use verdict::{Check, Outcome, Reason, Subject, Verdict};
+pub use verify::{Presented, Verifier, VerifierBuilder};
+
+pub(crate) mod certificate;
+pub(crate) mod fault;
+pub(crate) mod handshake;
+pub(crate) mod hostname;
+pub(crate) mod identity;
+pub(crate) mod platform;
+pub(crate) mod policy;
+pub(crate) mod roots;
+pub(crate) mod sources;
+pub(crate) mod verdict;
+pub(crate) mod verify;
+
+use crate::error::{Error, ErrorKind, Result};
+use handshake::Credentials;
+use policy::Demand;
+use verify::HandshakeVerifier;
+
+/// TLS under one policy, one set of roots, one identity and one demand.
+///
+/// There is one verifier and one resolver of credentials for as long as it lives: rustls ties
+/// resumption to their addresses. Tickets are kept for each origin apart, as rustls' own store
+/// knows a server by its name alone.
+pub(crate) struct Tls {
+    template: ClientConfig,
+    verifier: Arc<HandshakeVerifier>,
+    clock: Clock,
+    has_identity: bool,
+    origins: Mutex<HashMap<Ticketed, Arc<ClientConfig>>>,
+}
+
+/// What a ticket store belongs to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Ticketed {
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    pub(crate) protocols: Protocols,
+}
+
+/// What is offered by ALPN (RFC 7301).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Protocols {
+    /// `h2` and `http/1.1`.
+    Http,
+    /// Nothing: the caller speaks a protocol of his own.
+    Unnamed,
+}
+
+impl Tls {
+    pub(crate) fn new(
+        roots: RootStore,
+        identity: Option<&Identity>,
+        policy: Policy,
+        demand: Demand,
+        clock: Clock,
+    ) -> Result<Self> {
+        let versions = versions(policy.oldest_version());
+        let verifier = Arc::new(HandshakeVerifier {
+            verifier: Verifier::builder().roots(roots).policy(policy).build()?,
+            demand,
+        });
+        let mut template = ClientConfig::builder_with_details(provider(), Arc::new(clock.clone()))
+            .with_protocol_versions(versions)
+            .map_err(|error| {
+                Error::new(ErrorKind::Config, "no TLS configuration can be made").with_source(error)
+            })?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::clone(&verifier) as _)
+            .with_client_cert_resolver(Arc::new(Credentials::new(identity)));
+        // A request that can be replayed by whoever recorded it is no verified request.
+        template.enable_early_data = false;
+        Ok(Self {
+            template,
+            verifier,
+            clock,
+            has_identity: identity.is_some(),
+            origins: Mutex::default(),
+        })
+    }
+
+    /// The configuration for one origin, with its own tickets.
+    fn config_for(&self, origin: &Ticketed) -> Arc<ClientConfig> {
+        let mut origins = self.origins.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(config) = origins.get(origin) {
+            return Arc::clone(config);
+        }
+        if origins.len() >= MAX_TICKETED {
+            // Which one goes costs its next connection a full handshake and nothing else.
+            let any = origins.keys().next().cloned();
+            any.and_then(|any| origins.remove(&any));
+        }
+        let mut config = self.template.clone();
+        config.resumption = Resumption::store(Arc::new(ClientSessionMemoryCache::new(1)));
+        config.alpn_protocols = match origin.protocols {
+            Protocols::Http => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+            Protocols::Unnamed => Vec::new(),
+        };
+        let config = Arc::new(config);
+        origins.insert(origin.clone(), Arc::clone(&config));
+        config
+    }
+
+    /// Drops an origin's tickets.
+    fn forget(&self, origin: &Ticketed) {
+        let mut origins = self.origins.lock().unwrap_or_else(PoisonError::into_inner);
+        origins.remove(origin);
+    }
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tls")
+            .field("verifier", &self.verifier)
+            .field("has_identity", &self.has_identity)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The time that certificates and tickets are judged by.
+#[derive(Clone)]
+pub(crate) struct Clock(Arc<dyn Fn() -> UnixTime + Send + Sync>);
+
+impl Clock {
+    pub(crate) fn new(now: impl Fn() -> UnixTime + Send + Sync + 'static) -> Self {
+        Self(Arc::new(now))
+    }
+
+    pub(crate) fn now(&self) -> UnixTime {
+        (self.0)()
+    }
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self::new(UnixTime::now)
+    }
+}
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Clock")
+    }
+}
+
+impl TimeProvider for Clock {
+    fn current_time(&self) -> Option<UnixTime> {
+        Some(self.now())
+    }
+}
+
+/// Our cryptography, always handed over explicitly: the process default is somebody else's.
+pub(crate) fn provider() -> Arc<CryptoProvider> {
+    static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
+    Arc::clone(PROVIDER.get_or_init(|| Arc::new(make_provider())))
+}
+
+/// The groups are listed here, as which of them rustls prefers depends on a feature that any
+/// crate in the graph can turn on.
+#[cfg(feature = "aws-lc-rs")]
+fn make_provider() -> CryptoProvider {
+    use rustls::crypto::aws_lc_rs::{default_provider, kx_group};
+    CryptoProvider {
+        kx_groups: vec![
+            kx_group::X25519MLKEM768,
+            kx_group::X25519,
+            kx_group::SECP256R1,
+            kx_group::SECP384R1,
+        ],
+        ..default_provider()
+    }
+}
+
+#[cfg(all(feature = "ring", not(feature = "aws-lc-rs")))]
+fn make_provider() -> CryptoProvider {
+    use rustls::crypto::ring::{default_provider, kx_group};
+    CryptoProvider {
+        kx_groups: vec![kx_group::X25519, kx_group::SECP256R1, kx_group::SECP384R1],
+        ..default_provider()
+    }
+}
+
+fn versions(oldest: Version) -> &'static [&'static SupportedProtocolVersion] {
+    static FROM_1_2: [&SupportedProtocolVersion; 2] =
+        [&rustls::version::TLS13, &rustls::version::TLS12];
+    static FROM_1_3: [&SupportedProtocolVersion; 1] = [&rustls::version::TLS13];
+    match oldest {
+        Version::Tls12 => &FROM_1_2,
+        Version::Tls13 => &FROM_1_3,
+    }
+}
+
+/// Most origins whose tickets are kept.
+const MAX_TICKETED: usize = 1_000;

@@ -1,0 +1,83 @@
+//! Where this machine keeps its CA certificates, and what the environment names in their place.
+//!
+//! rustls-native-certs could answer both, but it takes an empty variable for a path, and on Unix it does not say which
+//! file a certificate came from: it is asked only where the store is not made of files.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use rustls::pki_types::CertificateDer;
+
+/// What the environment names in place of the platform's store.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Named {
+    pub(super) file: Option<PathBuf>,
+    pub(super) folders: Vec<PathBuf>,
+    /// The variables that are set but name nothing.
+    pub(super) empty: Vec<&'static str>,
+}
+
+impl Named {
+    pub(super) fn by(environment: &dyn Fn(&str) -> Option<OsString>) -> Self {
+        let mut named = Self::default();
+        if let Some(file) = environment(CERT_FILE) {
+            if file.is_empty() {
+                named.empty.push(CERT_FILE);
+            } else {
+                named.file = Some(file.into());
+            }
+        }
+        if let Some(list) = environment(CERT_DIR) {
+            let folders = std::env::split_paths(&list);
+            named.folders = folders
+                .filter(|path| !path.as_os_str().is_empty())
+                .collect();
+            if named.folders.is_empty() {
+                named.empty.push(CERT_DIR);
+            }
+        }
+        named
+    }
+
+    pub(super) fn is_nothing(&self) -> bool {
+        self.file.is_none() && self.folders.is_empty()
+    }
+}
+
+/// The platform's store: files and folders yet to be read, or certificates.
+#[derive(Debug, Default)]
+pub(super) struct Store {
+    pub(super) file: Option<PathBuf>,
+    pub(super) folders: Vec<PathBuf>,
+    pub(super) certificates: Vec<CertificateDer<'static>>,
+    /// What could not be had, and why.
+    pub(super) failures: Vec<String>,
+}
+
+/// The first bundle there is and every folder there is, of those where the distributions keep their CAs: the same that
+/// rustls-native-certs reads.
+#[cfg(all(unix, not(target_os = "macos")))]
+pub(super) fn store() -> Store {
+    let places = openssl_probe::probe();
+    Store {
+        file: places.cert_file,
+        folders: places.cert_dir,
+        ..Store::default()
+    }
+}
+
+/// The system's own store, which has no files. An empty `SSL_CERT_FILE`, which counts as unset, must not be set here:
+/// rustls-native-certs takes it for a path, and what it then finds is a failure.
+#[cfg(any(windows, target_os = "macos"))]
+pub(super) fn store() -> Store {
+    let found = rustls_native_certs::load_native_certs();
+    Store {
+        certificates: found.certs,
+        failures: found.errors.iter().map(ToString::to_string).collect(),
+        ..Store::default()
+    }
+}
+
+/// The variables of OpenSSL (X509_get_default_cert_file_env(3)), which Go, curl and rustls-native-certs honour too.
+pub(super) const CERT_FILE: &str = "SSL_CERT_FILE";
+pub(super) const CERT_DIR: &str = "SSL_CERT_DIR";

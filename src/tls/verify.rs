@@ -1,0 +1,720 @@
+//! The judgement of a peer: a chain, a name and a moment in, a [`Verdict`] out.
+//!
+//! The path is built and its signatures are checked by rustls-webpki, under its own budget; the
+//! name, and what is wrong with the leaf by itself, are judged here. Nothing in this file reads a
+//! file, a socket or a clock.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::DigitallySignedStruct;
+use rustls::SignatureScheme;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls13_signature_with_raw_key};
+use rustls::pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, UnixTime};
+use rustls::{CertificateError, OtherError, PeerMisbehaved};
+use webpki::{EndEntityCert, KeyUsage, RawPublicKeyEntity, VerifiedPath};
+use x509_cert::der::DateTime;
+
+use super::certificate::{Anchor, Certificate, MAX_SHOWN_NAMES};
+use super::handshake::Witness;
+use super::hostname::match_hostname;
+use super::policy::{Demand, Policy};
+use super::provider;
+use super::roots::RootStore;
+use super::verdict::{Check, Code, Outcome, Reason, Refusal, Subject, Verdict};
+use crate::error::{Error, ErrorKind, Result};
+
+/// Judges peers by the same roots and the same policy that a client would.
+///
+/// # Examples
+///
+/// ```no_run
+/// use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+/// use urlfetch::tls::{Presented, RootStore, Verifier};
+///
+/// # fn example(chain: Vec<CertificateDer<'static>>) -> Result<(), Box<dyn std::error::Error>> {
+/// let verifier = Verifier::builder().roots(RootStore::native()?).build()?;
+/// let name = ServerName::try_from("example.com")?;
+/// let verdict = verifier.judge(&Presented::new(&chain), &name, UnixTime::now());
+/// println!("{verdict}");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Verifier(Arc<Judge>);
+
+#[derive(Debug)]
+struct Judge {
+    roots: RootStore,
+    policy: Policy,
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl Verifier {
+    /// Starts with the platform's roots and the default policy.
+    pub fn builder() -> VerifierBuilder {
+        VerifierBuilder::default()
+    }
+
+    /// Judges what a peer presented for the host it is to be.
+    ///
+    /// It is total, it never panics, and its work is bounded: by webpki's budget of signatures,
+    /// path-building calls and name comparisons, and by [`Presented`]'s bounds. A self-signed leaf
+    /// that is itself among the roots is judged as webpki does: it is a path of its own, unless it
+    /// says that it is a CA.
+    pub fn judge(
+        &self,
+        presented: &Presented<'_>,
+        name: &ServerName<'_>,
+        now: UnixTime,
+    ) -> Verdict {
+        let host = name.to_str().into_owned();
+        match Case::open(presented) {
+            Ok(case) => case.decide(&self.0, host, now),
+            Err(reason) => refused_unread(host, reason),
+        }
+    }
+}
+
+/// Makes a [`Verifier`].
+#[derive(Clone, Debug, Default)]
+pub struct VerifierBuilder {
+    roots: Option<RootStore>,
+    policy: Policy,
+}
+
+impl VerifierBuilder {
+    /// The roots that a path may end in; the platform's unless said otherwise.
+    pub fn roots(mut self, roots: RootStore) -> Self {
+        self.roots = Some(roots);
+        self
+    }
+
+    /// What is demanded beyond a path and a name.
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// Makes the verifier.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] if the store is empty or the platform's roots cannot be loaded.
+    pub fn build(self) -> Result<Verifier> {
+        let roots = match self.roots {
+            Some(roots) => roots,
+            None => RootStore::native()?,
+        };
+        if roots.is_empty() {
+            return Err(Error::new(
+                ErrorKind::Config,
+                "the root store is empty: no peer could ever be verified",
+            )
+            .with_hint(Some(
+                "add a CA by RootStore::add_pem_file, or start from RootStore::native",
+            )));
+        }
+        Ok(Verifier(Arc::new(Judge {
+            roots,
+            policy: self.policy,
+            algorithms: provider().signature_verification_algorithms,
+        })))
+    }
+}
+
+/// What a peer presented: its chain, leaf first, the rest in any order.
+///
+/// At most 16 certificates are looked at: more is refused as `chain-too-long`. Public chains have
+/// two to four, and webpki follows a path of at most eight.
+#[derive(Clone, Copy, Debug)]
+pub struct Presented<'a> {
+    leaf: Option<&'a CertificateDer<'a>>,
+    issuers: &'a [CertificateDer<'a>],
+}
+
+impl<'a> Presented<'a> {
+    /// A chain as TLS hands it over.
+    pub fn new(chain: &'a [CertificateDer<'a>]) -> Self {
+        match chain.split_first() {
+            Some((leaf, issuers)) => Self::of(leaf, issuers),
+            None => Self {
+                leaf: None,
+                issuers: &[],
+            },
+        }
+    }
+
+    pub(crate) fn of(leaf: &'a CertificateDer<'a>, issuers: &'a [CertificateDer<'a>]) -> Self {
+        Self {
+            leaf: Some(leaf),
+            issuers,
+        }
+    }
+}
+
+/// A chain that can be judged.
+struct Case<'a> {
+    leaf: Certificate,
+    leaf_der: &'a CertificateDer<'a>,
+    issuers_der: &'a [CertificateDer<'a>],
+}
+
+impl<'a> Case<'a> {
+    fn open(presented: &Presented<'a>) -> Result<Self, Reason> {
+        let Some(leaf_der) = presented.leaf else {
+            return Err(Reason::new(
+                Code::NoCertificate,
+                "the peer presented no certificate",
+            ));
+        };
+        if presented.issuers.len() >= MAX_PRESENTED {
+            return Err(Reason::new(
+                Code::ChainTooLong,
+                format!(
+                    "the peer presented {} certificates, more than the {MAX_PRESENTED} we look at",
+                    presented.issuers.len() + 1
+                ),
+            ));
+        }
+        let leaf = Certificate::read(leaf_der.clone().into_owned()).map_err(|malformed| {
+            Reason::new(
+                Code::Malformed,
+                format!("the certificate cannot be read: {malformed}"),
+            )
+        })?;
+        Ok(Self {
+            leaf,
+            leaf_der,
+            issuers_der: presented.issuers,
+        })
+    }
+
+    fn decide(self, judge: &Judge, host: String, now: UnixTime) -> Verdict {
+        let mut reasons = Vec::new();
+        reasons.extend(self.purpose(&judge.policy));
+        reasons.extend(self.name(&host));
+        reasons.extend(self.validity(now));
+
+        // A leaf that is at fault by itself stops webpki before it looks for an issuer. It is
+        // refused already, so the path is then sought at a moment and for a purpose that the leaf
+        // has: what this finds can only add a reason.
+        let leaf_is_at_fault = |subject| {
+            reasons
+                .iter()
+                .any(|r: &Reason| r.rank().subject() == subject)
+        };
+        let moment = match leaf_is_at_fault(Subject::Validity) {
+            true => self.leaf.not_after_unix(),
+            false => now,
+        };
+        let usage =
+            match leaf_is_at_fault(Subject::Purpose) && self.is_for(CLIENT_AUTH) == Some(true) {
+                true => KeyUsage::client_auth(),
+                false => KeyUsage::server_auth(),
+            };
+        match self.path(judge, moment, usage) {
+            Ok((chain, anchor)) => verdict(host, reasons, true, chain, Some(anchor)),
+            Err(reason) => {
+                reasons.push(reason);
+                let chain = self.presented_chain();
+                verdict(host, reasons, false, chain, None)
+            }
+        }
+    }
+
+    /// A path from the leaf to a root, or why there is none.
+    fn path(
+        &self,
+        judge: &Judge,
+        now: UnixTime,
+        usage: KeyUsage,
+    ) -> Result<(Vec<Certificate>, Anchor), Reason> {
+        let end_entity = EndEntityCert::try_from(self.leaf_der)
+            .map_err(|error| self.explain(judge, error, now))?;
+        let path = end_entity
+            .verify_for_usage(
+                judge.algorithms.all,
+                judge.roots.trust_anchors(),
+                self.issuers_der,
+                now,
+                usage,
+                None,
+                None,
+            )
+            .map_err(|error| self.explain(judge, error, now))?;
+        self.walk(judge, &path)
+    }
+
+    /// The certificates of a path that webpki found.
+    fn walk(
+        &self,
+        judge: &Judge,
+        path: &VerifiedPath<'_>,
+    ) -> Result<(Vec<Certificate>, Anchor), Reason> {
+        let unreadable = |what: &str| {
+            Reason::new(
+                Code::Malformed,
+                format!("{what} on the path cannot be read"),
+            )
+        };
+        let mut chain = vec![self.leaf.clone()];
+        for intermediate in path.intermediate_certificates() {
+            let certificate = Certificate::read(intermediate.der().into_owned())
+                .map_err(|_| unreadable("an intermediate"))?;
+            chain.push(certificate);
+        }
+        let anchor = judge
+            .roots
+            .anchor_of(path.anchor())
+            .ok_or_else(|| unreadable("the root"))?;
+        Ok((chain, anchor.clone()))
+    }
+
+    fn purpose(&self, policy: &Policy) -> Option<Reason> {
+        match self.is_for(SERVER_AUTH) {
+            Some(true) => None,
+            None if !policy.demands_server_auth() => None,
+            None => Some(Reason::new(
+                Code::WrongPurpose,
+                "the certificate does not say that it is for TLS servers (no extended key usage), \
+                 and the policy is strict",
+            )),
+            Some(false) => Some(Reason::new(
+                Code::WrongPurpose,
+                format!(
+                    "the certificate is not for TLS servers: its extended key usage is {}",
+                    self.purposes()
+                ),
+            )),
+        }
+    }
+
+    /// Whether the leaf may be used for a purpose; `None` if it does not say.
+    fn is_for(&self, purpose: &str) -> Option<bool> {
+        let purposes = self.leaf.extended_key_usage()?;
+        Some(purposes.iter().any(|each| each == purpose))
+    }
+
+    fn purposes(&self) -> String {
+        let mut purposes = self.leaf.extended_key_usage().unwrap_or_default();
+        let more = purposes.len().saturating_sub(MAX_SHOWN_NAMES);
+        purposes.truncate(MAX_SHOWN_NAMES);
+        let named: Vec<&str> = purposes
+            .iter()
+            .map(|purpose| match purpose.as_str() {
+                CLIENT_AUTH => "client authentication",
+                CODE_SIGNING => "code signing",
+                EMAIL_PROTECTION => "e-mail protection",
+                other => other,
+            })
+            .collect();
+        match (named.is_empty(), more) {
+            (true, _) => String::from("empty or unreadable"),
+            (false, 0) => named.join(", "),
+            (false, more) => format!("{} and {more} more", named.join(", ")),
+        }
+    }
+
+    fn name(&self, host: &str) -> Option<Reason> {
+        let mismatch = match_hostname(&self.leaf, host).err()?;
+        Some(Reason::new(Code::HostnameMismatch, mismatch.to_string()))
+    }
+
+    fn validity(&self, now: UnixTime) -> Option<Reason> {
+        let (from, until) = (self.leaf.not_before_unix(), self.leaf.not_after_unix());
+        if now < from {
+            Some(not_yet_valid("the certificate", from, now))
+        } else if now > until {
+            Some(expired("the certificate", until, now))
+        } else {
+            None
+        }
+    }
+
+    /// What was presented, as far as it can be read.
+    fn presented_chain(&self) -> Vec<Certificate> {
+        std::iter::once(self.leaf.clone())
+            .chain(self.issuers())
+            .collect()
+    }
+
+    fn issuers(&self) -> impl Iterator<Item = Certificate> {
+        self.issuers_der
+            .iter()
+            .filter_map(|der| Certificate::read(der.clone().into_owned()).ok())
+    }
+
+    /// webpki's error as our reason: what it may be, and what helps.
+    fn explain(&self, judge: &Judge, error: webpki::Error, now: UnixTime) -> Reason {
+        use webpki::Error as E;
+        match error {
+            E::UnknownIssuer | E::CaUsedAsEndEntity if self.is_self_signed(judge) => {
+                self.self_signed()
+            }
+            E::UnknownIssuer => self.unknown_issuer(),
+            E::CaUsedAsEndEntity => Reason::new(
+                Code::CaAsEndEntity,
+                "the certificate is a CA's: it may sign others, it may not stand for a host",
+            )
+            .with_hint("issue a certificate for the host from this CA and let the server use that"),
+            E::CertExpired { not_after, .. } => expired(
+                &self.whose(|c| c.not_after_unix() == not_after),
+                not_after,
+                now,
+            ),
+            E::CertNotValidYet { not_before, .. } => not_yet_valid(
+                &self.whose(|c| c.not_before_unix() == not_before),
+                not_before,
+                now,
+            ),
+            E::InvalidSignatureForPublicKey => self.bad_signature(),
+            E::UnsupportedCertVersion => Reason::new(
+                Code::UnsupportedVersion,
+                format!(
+                    "the certificate is of X.509 version {}; only version 3 can say which host it is for",
+                    self.leaf.version()
+                ),
+            ),
+            E::UnsupportedSignatureAlgorithmContext(_)
+            | E::UnsupportedSignatureAlgorithmForPublicKeyContext(_)
+            | E::SignatureAlgorithmMismatch => Reason::new(
+                Code::UnsupportedAlgorithm,
+                format!(
+                    "a certificate on the path is signed by an algorithm we do not accept (the \
+                     leaf's is {}, its key {})",
+                    self.leaf.signature_algorithm(),
+                    self.leaf.key_description()
+                ),
+            ),
+            E::UnsupportedCriticalExtension => Reason::new(
+                Code::UnknownCriticalExtension,
+                "a certificate on the path has a critical extension that we do not know \
+                 (RFC 5280 section 4.2)",
+            ),
+            E::EndEntityUsedAsCa => Reason::new(
+                Code::NotACa,
+                "a certificate on the path was issued by one that is no CA",
+            ),
+            E::PathLenConstraintViolated => Reason::new(
+                Code::PathLength,
+                "a CA on the path may not have so many CAs below it (RFC 5280 section 4.2.1.9)",
+            ),
+            E::MaximumPathDepthExceeded => Reason::new(
+                Code::ChainTooLong,
+                "the path to a root would have more than 6 intermediates",
+            ),
+            E::MaximumSignatureChecksExceeded
+            | E::MaximumPathBuildCallsExceeded
+            | E::MaximumNameConstraintComparisonsExceeded => Reason::new(
+                Code::TooComplex,
+                "the presented certificates allow more paths than we follow",
+            ),
+            E::NameConstraintViolation => Reason::new(
+                Code::NameConstraint,
+                "a CA on the path may not issue for the names in the certificate \
+                 (RFC 5280 section 4.2.1.10)",
+            ),
+            E::RequiredEkuNotFoundContext(_) | E::EmptyEkuExtension => Reason::new(
+                Code::WrongPurpose,
+                "a CA on the path may not issue for TLS servers (its extended key usage)",
+            ),
+            other => Reason::new(
+                Code::Malformed,
+                format!("a certificate on the path is malformed: {other:?}"),
+            ),
+        }
+    }
+
+    fn is_self_signed(&self, judge: &Judge) -> bool {
+        let leaf = &self.leaf;
+        leaf.is_self_issued()
+            && judge
+                .algorithms
+                .all
+                .iter()
+                .filter(|algorithm| {
+                    algorithm.signature_alg_id().as_ref() == leaf.signature_algorithm_der()
+                })
+                .any(|algorithm| {
+                    RawPublicKeyEntity::try_from(&SubjectPublicKeyInfoDer::from(leaf.spki_der()))
+                        .and_then(|key| {
+                            key.verify_signature(*algorithm, leaf.tbs_der(), leaf.signature())
+                        })
+                        .is_ok()
+                })
+    }
+
+    fn self_signed(&self) -> Reason {
+        let reason = Reason::new(
+            Code::SelfSigned,
+            format!(
+                "the certificate is signed by itself ({}) and by nobody we trust",
+                self.leaf.subject()
+            ),
+        );
+        match self.leaf.is_ca() {
+            // webpki refuses a CA as a leaf even where it is a root: adding it would not help.
+            true => reason.with_hint(
+                "it is a CA's: issue a certificate for the host from it, let the server use that, \
+                 and add the CA by RootStore::add_pem_file or SSL_CERT_FILE",
+            ),
+            false => reason.with_hint(
+                "if this very certificate is to be trusted, add it by RootStore::add_pem_file or \
+                 SSL_CERT_FILE",
+            ),
+        }
+    }
+
+    fn unknown_issuer(&self) -> Reason {
+        let issuers: Vec<Certificate> = self.issuers().collect();
+        // Follow the issuers by name to the last one that was presented.
+        let mut last = &self.leaf;
+        for _ in 0..issuers.len() {
+            let above = issuers
+                .iter()
+                .find(|issuer| issuer.subject_der() == last.issuer_der());
+            match above {
+                Some(above) if !above.is_self_issued() => last = above,
+                Some(root) => {
+                    return Reason::new(
+                        Code::UnknownIssuer,
+                        format!(
+                            "the chain ends in {}, which is not among our roots",
+                            root.subject()
+                        ),
+                    )
+                    .with_hint(ADD_THE_CA);
+                }
+                None => break,
+            }
+        }
+        let reason = Reason::new(
+            Code::UnknownIssuer,
+            format!(
+                "its issuer, {}, is not among our roots and was not presented",
+                last.issuer()
+            ),
+        );
+        match issuers.is_empty() {
+            true => reason.with_hint(format!(
+                "the server sent no intermediate certificate: it may have to send its issuer's; \
+                 {ADD_THE_CA}"
+            )),
+            false => reason.with_hint(ADD_THE_CA),
+        }
+    }
+
+    fn bad_signature(&self) -> Reason {
+        // The provider refuses small RSA keys by calling the signature bad.
+        let weak = std::iter::once(self.leaf.clone())
+            .chain(self.issuers())
+            .find(|certificate| {
+                certificate
+                    .rsa_bits()
+                    .is_some_and(|bits| bits < MIN_RSA_BITS)
+            });
+        match weak {
+            Some(certificate) => Reason::new(
+                Code::WeakKey,
+                format!(
+                    "the key of {} is {}; RSA keys below {MIN_RSA_BITS} bits are not accepted",
+                    certificate.subject(),
+                    certificate.key_description()
+                ),
+            ),
+            None => Reason::new(
+                Code::BadSignature,
+                "a signature on the path does not fit its issuer's key: the certificate was \
+                 altered, or forged",
+            ),
+        }
+    }
+
+    /// The certificate of the chain that `is_meant`, in words.
+    fn whose(&self, is_meant: impl Fn(&Certificate) -> bool) -> String {
+        match self.issuers().find(|certificate| is_meant(certificate)) {
+            Some(issuer) => format!("the certificate of its issuer {}", issuer.subject()),
+            None => String::from("a certificate on the path"),
+        }
+    }
+}
+
+/// A verdict over a chain that could be read. Where no path was found, [`Subject::Path`] has its
+/// reason or was not reached.
+fn verdict(
+    host: String,
+    reasons: Vec<Reason>,
+    has_path: bool,
+    chain: Vec<Certificate>,
+    anchor: Option<Anchor>,
+) -> Verdict {
+    let outcome = |subject| {
+        let reason = reasons
+            .iter()
+            .filter(|reason| reason.rank().subject() == subject)
+            .min_by_key(|reason| reason.rank());
+        match reason {
+            Some(reason) => Outcome::Failed(reason.clone()),
+            None if subject == Subject::Path && !has_path => Outcome::NotReached,
+            None => Outcome::Passed,
+        }
+    };
+    let checks = SUBJECTS.map(|subject| Check::new(subject, outcome(subject)));
+    Verdict::new(host, checks.into(), chain, anchor)
+}
+
+/// A verdict over what could not be read at all.
+fn refused_unread(host: String, reason: Reason) -> Verdict {
+    let subject = reason.rank().subject();
+    let checks = SUBJECTS.map(|each| {
+        let outcome = match each == subject {
+            true => Outcome::Failed(reason.clone()),
+            false => Outcome::NotReached,
+        };
+        Check::new(each, outcome)
+    });
+    Verdict::new(host, checks.into(), Vec::new(), None)
+}
+
+fn expired(whose: &str, not_after: UnixTime, now: UnixTime) -> Reason {
+    Reason::new(Code::Expired, format!("{whose} was valid until {}", date(not_after))).with_hint(format!(
+        "the server needs a renewed one; if the date is right, look at this machine's clock, which says {}",
+        date(now)
+    ))
+}
+
+fn not_yet_valid(whose: &str, not_before: UnixTime, now: UnixTime) -> Reason {
+    Reason::new(
+        Code::NotYetValid,
+        format!("{whose} is valid from {}", date(not_before)),
+    )
+    .with_hint(format!(
+        "look at this machine's clock, which says {}",
+        date(now)
+    ))
+}
+
+/// A moment as people write it (RFC 3339).
+fn date(moment: UnixTime) -> String {
+    match DateTime::from_unix_duration(Duration::from_secs(moment.as_secs())) {
+        Ok(date) => date.to_string(),
+        Err(_) => format!("{} s after 1970", moment.as_secs()),
+    }
+}
+
+/// rustls' view of a [`Verifier`]: it judges inside the handshake, so that neither a request nor a
+/// certificate of ours goes to an unproved peer.
+#[derive(Debug)]
+pub(crate) struct HandshakeVerifier {
+    pub(crate) verifier: Verifier,
+    pub(crate) demand: Demand,
+}
+
+impl ServerCertVerifier for HandshakeVerifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let presented = Presented::of(end_entity, intermediates);
+        let verdict = Arc::new(self.verifier.judge(&presented, server_name, now));
+        Witness::saw(Arc::clone(&verdict));
+        match self.demand {
+            Demand::Verified if !verdict.is_verified() => Err(rustls::Error::InvalidCertificate(
+                CertificateError::Other(OtherError(Arc::new(Refusal(verdict)))),
+            )),
+            Demand::Verified | Demand::Reported => Ok(ServerCertVerified::assertion()),
+        }
+    }
+
+    // The key is taken from our own reading of the leaf, as webpki's does not go as far as the key
+    // of a version-1 certificate: a peer that is only reported on must still prove that it holds
+    // the key of what it presented.
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let spki = handshake_key(cert)?;
+        let key = RawPublicKeyEntity::try_from(&spki).map_err(unusable_key)?;
+        let algorithms = self.verifier.0.algorithms.mapping;
+        let (_, candidates) = algorithms
+            .iter()
+            .find(|(scheme, _)| *scheme == dss.scheme)
+            .ok_or(PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme)?;
+        // A TLS 1.2 scheme does not name its curve: the key decides which candidate fits.
+        candidates
+            .iter()
+            .find_map(|algorithm| {
+                match key.verify_signature(*algorithm, message, dss.signature()) {
+                    Err(webpki::Error::UnsupportedSignatureAlgorithmForPublicKeyContext(_)) => None,
+                    other => Some(other),
+                }
+            })
+            .unwrap_or(Err(webpki::Error::InvalidSignatureForPublicKey))
+            .map(|()| HandshakeSignatureValid::assertion())
+            .map_err(unusable_key)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature_with_raw_key(
+            message,
+            &handshake_key(cert)?,
+            dss,
+            &self.verifier.0.algorithms,
+        )
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.verifier.0.algorithms.supported_schemes()
+    }
+}
+
+fn handshake_key(
+    cert: &CertificateDer<'_>,
+) -> Result<SubjectPublicKeyInfoDer<'static>, rustls::Error> {
+    let certificate =
+        Certificate::read(cert.clone().into_owned()).map_err(|_| CertificateError::BadEncoding)?;
+    Ok(SubjectPublicKeyInfoDer::from(
+        certificate.spki_der().to_vec(),
+    ))
+}
+
+fn unusable_key(_: webpki::Error) -> rustls::Error {
+    CertificateError::BadSignature.into()
+}
+
+/// RFC 5280 section 4.2.1.12.
+const SERVER_AUTH: &str = "1.3.6.1.5.5.7.3.1";
+const CLIENT_AUTH: &str = "1.3.6.1.5.5.7.3.2";
+const CODE_SIGNING: &str = "1.3.6.1.5.5.7.3.3";
+const EMAIL_PROTECTION: &str = "1.3.6.1.5.5.7.3.4";
+
+const SUBJECTS: [Subject; 5] = [
+    Subject::Certificate,
+    Subject::Path,
+    Subject::Purpose,
+    Subject::Name,
+    Subject::Validity,
+];
+
+/// Most certificates that a peer may present.
+const MAX_PRESENTED: usize = 16;
+
+/// Smallest RSA modulus: Baseline Requirements 6.1.5, and what the providers accept.
+const MIN_RSA_BITS: u64 = 2048;
+
+const ADD_THE_CA: &str =
+    "if it is a CA of your own, add it by RootStore::add_pem_file or SSL_CERT_FILE";

@@ -1,0 +1,107 @@
+//! The one door to the log: spans and their fields, by the names of OpenTelemetry's conventions
+//! for HTTP clients. Nothing is formatted unless somebody listens.
+
+use http::{Method, StatusCode, Version};
+use tracing::field::{Empty, display};
+use tracing::{Span, debug, debug_span, info_span, warn};
+use url::Url;
+
+use crate::connect::{Facts, Origin};
+use crate::error::{Error, redacted};
+use crate::tls::Verdict;
+
+/// The span of one fetch, at INFO.
+pub(crate) fn fetch(method: &Method, url: &Url) -> Span {
+    info_span!(
+        "fetch",
+        "otel.kind" = "client",
+        "http.request.method" = %method,
+        "url.full" = %redacted(url),
+        "http.response.status_code" = Empty,
+        "error.type" = Empty,
+        hops = Empty,
+    )
+}
+
+/// The span of one hop of it, at DEBUG.
+pub(crate) fn hop(method: &Method, url: &Url, origin: &Origin) -> Span {
+    debug_span!(
+        "hop",
+        "http.request.method" = %method,
+        "url.full" = %redacted(url),
+        "server.address" = origin.host(),
+        "server.port" = origin.port(),
+        "network.peer.address" = Empty,
+        "network.protocol.version" = Empty,
+        "http.response.status_code" = Empty,
+        "error.type" = Empty,
+        "tls.verified" = Empty,
+    )
+}
+
+/// The head of a hop's response has come.
+pub(crate) fn answered(span: &Span, status: StatusCode, version: Version, facts: &Facts) {
+    if span.is_disabled() {
+        return;
+    }
+    span.record("http.response.status_code", status.as_u16());
+    span.record(
+        "network.protocol.version",
+        if version == Version::HTTP_2 {
+            "2"
+        } else {
+            "1.1"
+        },
+    );
+    span.record("network.peer.address", display(facts.remote.ip()));
+    if let Some(verdict) = &facts.verdict {
+        span.record("tls.verified", verdict.is_verified());
+    }
+}
+
+/// A fetch has its response.
+pub(crate) fn returned(span: &Span, status: StatusCode, hops: usize) {
+    span.record("http.response.status_code", status.as_u16());
+    span.record("hops", hops);
+}
+
+/// A fetch, or a hop of it, stopped.
+pub(crate) fn stopped(span: &Span, error: &Error) {
+    if span.is_disabled() {
+        return;
+    }
+    span.record("error.type", error.code());
+    if let Some(verdict) = error.verdict() {
+        // A hop's field; a fetch's span has none of this name and passes over it.
+        span.record("tls.verified", verdict.is_verified());
+    }
+}
+
+/// A redirect is followed.
+pub(crate) fn redirected(status: StatusCode, to: &Url) {
+    debug!("http.response.status_code" = status.as_u16(), "url.full" = %redacted(to), "redirect followed");
+}
+
+/// A request is sent a second time.
+pub(crate) fn replayed(error: &Error) {
+    debug!(
+        "error.type" = error.code(),
+        "request sent again on another connection"
+    );
+}
+
+/// A connection is used without its peer having been verified.
+pub(crate) fn unverified(origin: &Origin, verdict: Option<&Verdict>) {
+    let reason = verdict.and_then(Verdict::reason);
+    warn!(
+        "server.address" = origin.host(),
+        "server.port" = origin.port(),
+        "error.type" = reason.map_or("none", |reason| reason.code()),
+        "the peer of this connection is not verified: anybody on the way can answer in its name",
+    );
+}
+
+/// Somebody may think that Python's variable is read.
+pub(crate) fn pythons_variable() {
+    warn!("PYTHONHTTPSVERIFY is set and not read; the variable that is read is HTTPSVERIFY");
+}
