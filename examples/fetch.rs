@@ -55,7 +55,8 @@ async fn lab() -> Result<ExitCode, Anything> {
         let before = lab.received(scenario);
         let outcome = fetch(&client, &lab.url(scenario)).await;
         let received = lab.received(scenario) - before;
-        let is_expected = outcome.is(scenario.expected()) && (!outcome.is_refusal() || received == 0);
+        let is_expected =
+            outcome.is(scenario.expected()) && (!outcome.is_refusal() || received == 0);
         let (word, code) = outcome.words();
         let detail = match &outcome {
             Outcome::Fetched(bytes) => format!("{bytes} bytes in the body"),

@@ -171,15 +171,12 @@ impl Fetch {
                     &mut self.timings,
                 )
                 .await?;
-            let body = match outgoing.take().or_else(|| self.asked.payload.outgoing()) {
-                Some(body) => body,
-                None => {
-                    return Err(Error::new(
-                        ErrorKind::Payload,
-                        "the payload was a stream and is spent",
-                    )
-                    .sent(true));
-                }
+            let Some(body) = outgoing.take().or_else(|| self.asked.payload.outgoing()) else {
+                return Err(Error::new(
+                    ErrorKind::Payload,
+                    "the payload was a stream and is spent",
+                )
+                .sent(true));
             };
             let request = self.request(&lease, body)?;
             let started = Instant::now();
@@ -211,13 +208,11 @@ impl Fetch {
         let mut headers = self.asked.headers.clone();
         let target = if lease.is_http2() {
             // RFC 9113 section 8.3.1: :authority takes the place of Host.
-            let authority = match headers.remove(HOST) {
-                Some(host) => host.to_str().map(str::to_owned).ok(),
-                None => None,
+            let host = headers.remove(HOST);
+            let authority = match &host {
+                Some(host) => host.to_str().map_err(|_| unwritable())?,
+                None => &url[Position::BeforeHost..Position::AfterPort],
             };
-            let authority = authority
-                .as_deref()
-                .unwrap_or(&url[Position::BeforeHost..Position::AfterPort]);
             format!(
                 "{}://{authority}{}",
                 url.scheme(),

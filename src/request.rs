@@ -459,6 +459,10 @@ pub trait IntoUrl: sealed::Sealed {
 }
 
 mod sealed {
+    #[expect(
+        unnameable_types,
+        reason = "that nobody can name it is what seals the trait"
+    )]
     pub trait Sealed {}
 }
 

@@ -100,7 +100,10 @@ impl Lease {
                     reused: self.reused,
                     answered: facts.traffic.read() > read,
                 };
-                self.retire();
+                // One stream that was reset says nothing of the others.
+                if !find::<h2::Error>(&error).is_some_and(h2::Error::is_reset) {
+                    self.retire();
+                }
                 return Err(Failed {
                     error: explain(error, facts)
                         .with_phase(Phase::FirstByte)
@@ -167,67 +170,65 @@ pub(crate) fn explain(error: hyper::Error, facts: &Facts) -> Error {
     if let Some(ours) = find::<Error>(&error) {
         return ours.clone();
     }
-    if let Some(rustls::Error::AlertReceived(_)) = rustls_error(&error) {
-        if facts.lacks_identity {
-            return Error::new(
-                ErrorKind::Tls,
-                "the server demands a client certificate and we have none",
-            )
-            .with_source(error)
-            .with_hint(Some("give the client one by ClientBuilder::identity"));
-        }
-    }
-    if let Some(h2) = find::<h2::Error>(&error) {
-        // What our own codec found, not what the peer said.
-        if h2.is_library() && !h2.is_io() {
-            return Error::new(ErrorKind::MalformedReply, "the reply is not proper HTTP/2")
-                .with_source(error);
-        }
-        return closed().with_source(error);
+    if facts.lacks_identity && is_alert(&error) {
+        return Error::new(
+            ErrorKind::Tls,
+            "the server demands a client certificate and we have none",
+        )
+        .with_source(error)
+        .with_hint(Some("give the client one by ClientBuilder::identity"));
     }
     if is_too_large(&error) {
-        let limit = limits::RESPONSE_HEAD >> 10;
+        let (limit, fields) = (limits::RESPONSE_HEAD >> 10, limits::RESPONSE_FIELDS);
         return Error::new(
             ErrorKind::ResponseTooLarge,
             format!(
-                "the response head is larger than {limit} KiB or has more than {} fields",
-                limits::RESPONSE_FIELDS
+                "the response head is larger than {limit} KiB or has more than {fields} fields"
             ),
         );
     }
-    if error.is_parse() {
-        return Error::new(
-            ErrorKind::MalformedReply,
-            "the reply is not proper HTTP/1.1",
-        )
-        .with_source(error);
-    }
-    // A chunk whose size is no number, and the like.
-    if let Some(io) = find::<io::Error>(&error) {
-        if matches!(
-            io.kind(),
-            io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput
-        ) && rustls_error(io).is_none()
-        {
-            return Error::new(
-                ErrorKind::MalformedReply,
-                "the reply is not proper HTTP/1.1",
-            )
+    if is_malformed(&error, facts) {
+        return Error::new(ErrorKind::MalformedReply, "the reply is not proper HTTP")
             .with_source(error);
-        }
     }
     if error.is_user() {
         return Error::new(ErrorKind::InvalidRequest, "the request cannot be written")
             .with_source(error);
     }
-    closed().with_source(error)
-}
-
-fn closed() -> Error {
     Error::new(
         ErrorKind::ConnectionClosed,
         "the connection was closed before the response was complete",
     )
+    .with_source(error)
+}
+
+/// Did the peer break off the TLS? On TLS 1.3 this is how it says that it wanted a certificate.
+fn is_alert(error: &hyper::Error) -> bool {
+    // h2 keeps the text of an error and drops its type.
+    let is_by_text = || {
+        find::<io::Error>(error)
+            .is_some_and(|io| io.to_string().starts_with("received fatal alert"))
+    };
+    matches!(rustls_error(error), Some(rustls::Error::AlertReceived(_))) || is_by_text()
+}
+
+fn is_malformed(error: &hyper::Error, facts: &Facts) -> bool {
+    if error.is_parse() {
+        return true;
+    }
+    if let Some(h2) = find::<h2::Error>(error) {
+        // What our own codec found, not what the peer said.
+        return h2.is_library();
+    }
+    // A chunk whose size is no number, and the like; over h2 it is the stream below that failed.
+    !facts.is_http2
+        && rustls_error(error).is_none()
+        && find::<io::Error>(error).is_some_and(|io| {
+            matches!(
+                io.kind(),
+                io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput
+            )
+        })
 }
 
 /// hyper tells this kind apart by method only where it is built as a server too.

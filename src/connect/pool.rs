@@ -20,8 +20,10 @@ use super::{Connected, Connector, Origin, Stream};
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{self, Deadline};
 use crate::timings::{Phase, Timings};
+use crate::tls::TlsStream;
 use crate::tls::policy::{Demand, Peer};
 use crate::tls::verdict::Verdict;
+use crate::trace;
 
 /// The open connections of one client.
 ///
@@ -226,6 +228,9 @@ impl Host {
                 return Err(error);
             }
         };
+        if demand == Demand::Reported && origin.is_https() {
+            trace::unverified(origin, facts.verdict.as_deref());
+        }
         let mut state = self.state();
         state.failure = None;
         match &sender {
@@ -281,8 +286,10 @@ async fn open(connected: Connected<Stream>, deadline: Deadline) -> Result<(Sende
         remote,
         verdict: tls.map(|tls| Arc::clone(tls.shared_verdict())),
         traffic: Arc::clone(stream.traffic()),
-        lacks_identity: tls.is_some_and(|tls| tls.lacks_identity()),
+        lacks_identity: tls.is_some_and(TlsStream::lacks_identity),
+        is_http2: tls.is_some_and(TlsStream::speaks_h2),
     });
+    let is_http2 = facts.is_http2;
     let failed = |error: hyper::Error| {
         Error::new(
             ErrorKind::ConnectionClosed,
@@ -290,11 +297,10 @@ async fn open(connected: Connected<Stream>, deadline: Deadline) -> Result<(Sende
         )
         .with_source(error)
     };
-    let speaks_h2 = tls.is_some_and(|tls| tls.speaks_h2());
     let io = TokioIo::new(stream);
     // The drivers end with their connection. What went wrong is told to whoever has a request or a
     // body on it.
-    if speaks_h2 {
+    if is_http2 {
         let handshake = http2::Builder::new(TokioExecutor::new())
             .max_header_list_size(limits::RESPONSE_HEAD)
             .handshake(io);
@@ -346,6 +352,7 @@ pub(crate) struct Facts {
     pub(super) traffic: Arc<Traffic>,
     /// The peer asked for a certificate of ours in the handshake, and we had none.
     pub(super) lacks_identity: bool,
+    pub(super) is_http2: bool,
 }
 
 impl Facts {

@@ -136,7 +136,9 @@ impl Lab {
     pub fn client_builder(&self) -> Result<ClientBuilder> {
         let roots = RootStore::empty().add_pem(self.ca_pem())?;
         let builder = Client::builder().roots(roots);
-        Ok(self.hosts().fold(builder, |builder, (host, addr)| builder.resolve(host, [addr])))
+        Ok(self.hosts().fold(builder, |builder, (host, addr)| {
+            builder.resolve(host, [addr])
+        }))
     }
 
     /// A client that trusts the lab's CA alone and finds the lab's hosts.

@@ -180,7 +180,7 @@ impl fmt::Display for Problem {
             Self::Base64(label) => {
                 write!(f, "the base64 of the {label} is broken; copy the whole entry again")
             }
-            Self::NotCertificate(label) => write!(f, "it is a {label}, not a CERTIFICATE"),
+            Self::NotCertificate(label) => write!(f, "its label is {label}, not CERTIFICATE"),
             Self::TrustedCertificate => f.write_str(
                 "it is a TRUSTED CERTIFICATE, a form of OpenSSL's own whose trust settings would be lost; \
                  convert it by `openssl x509 -in IN -out OUT`",

@@ -335,3 +335,350 @@ fn no_key(fault: Fault) -> Error {
 
 /// A leaf and the 6 intermediates that webpki follows at most, and as many again for issuers that were cross-signed.
 const MAX_CERTIFICATES: usize = 14;
+
+#[cfg(all(test, feature = "lab"))]
+mod tests {
+    use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+
+    use super::super::sources::scratch::Scratch;
+    use super::*;
+
+    const SEC1_KEY: &str = include_str!("../../fixtures/ec-sec1.key");
+    const SEC1_CERTIFICATE: &str = include_str!("../../fixtures/ec-sec1.pem");
+    const PKCS1_KEY: &str = include_str!("../../fixtures/rsa-pkcs1.key");
+    const PKCS1_CERTIFICATE: &str = include_str!("../../fixtures/rsa-pkcs1.pem");
+
+    fn params(name: &str) -> CertificateParams {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params
+    }
+
+    fn authority(
+        name: &str,
+        parent: Option<&CertifiedIssuer<'static, KeyPair>>,
+    ) -> CertifiedIssuer<'static, KeyPair> {
+        let mut params = params(name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        match parent {
+            None => CertifiedIssuer::self_signed(params, key).unwrap(),
+            Some(parent) => CertifiedIssuer::signed_by(params, key, parent).unwrap(),
+        }
+    }
+
+    /// root, two intermediates, a leaf and its key
+    struct Pki {
+        root: String,
+        upper: String,
+        lower: String,
+        leaf: String,
+        leaf_der: Vec<u8>,
+        lower_der: Vec<u8>,
+        key: KeyPair,
+    }
+
+    fn pki() -> Pki {
+        let root = authority("root", None);
+        let upper = authority("upper", Some(&root));
+        let lower = authority("lower", Some(&upper));
+        let key = KeyPair::generate().unwrap();
+        let leaf = params("leaf").signed_by(&key, &lower).unwrap();
+        Pki {
+            root: root.pem(),
+            upper: upper.pem(),
+            lower: lower.pem(),
+            leaf: leaf.pem(),
+            leaf_der: leaf.der().to_vec(),
+            lower_der: lower.der().to_vec(),
+            key,
+        }
+    }
+
+    fn subjects(identity: &Identity) -> Vec<String> {
+        let chain = identity.certified_key().cert.iter();
+        chain
+            .map(|der| Certificate::from_der(der).unwrap().subject())
+            .collect()
+    }
+
+    #[test]
+    fn the_chain_is_put_in_order() {
+        let Pki {
+            root,
+            upper,
+            lower,
+            leaf,
+            key,
+            ..
+        } = pki();
+        let key = key.serialize_pem();
+        let cases: &[(&[&str], &[&str])] = &[
+            (&[&leaf], &["CN=leaf"]),
+            (
+                &[&leaf, &lower, &upper, &root],
+                &["CN=leaf", "CN=lower", "CN=upper", "CN=root"],
+            ),
+            (
+                &[&root, &upper, &lower, &leaf],
+                &["CN=leaf", "CN=lower", "CN=upper", "CN=root"],
+            ),
+            (
+                &[&upper, &leaf, &lower],
+                &["CN=leaf", "CN=lower", "CN=upper"],
+            ),
+            (&[&leaf, &lower, &leaf, &lower], &["CN=leaf", "CN=lower"]),
+            (&["text", &lower, &key, &leaf], &["CN=leaf", "CN=lower"]),
+        ];
+        for (pem, expected) in cases {
+            let identity = Identity::from_pem(pem.join("\n"), &key).unwrap();
+            assert_eq!(subjects(&identity), *expected);
+            assert_eq!(identity.certificate().subject(), "CN=leaf");
+            identity.certified_key().keys_match().unwrap();
+        }
+    }
+
+    #[test]
+    fn every_door_and_every_form_of_key() {
+        let scratch = Scratch::new();
+        let Pki {
+            lower,
+            leaf,
+            leaf_der,
+            lower_der,
+            key,
+            ..
+        } = pki();
+        let combined = format!("{}{leaf}{lower}", key.serialize_pem());
+        let file = scratch.file("both.pem", &combined);
+        let ed25519 = KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
+        let own = params("ed25519").self_signed(&ed25519).unwrap();
+        let der = |pem: &str| match Source::bytes(pem.as_bytes()).entries().last() {
+            Some(Ok(Entry {
+                item: Item::Certificate(der),
+                ..
+            })) => der.to_vec(),
+            Some(Ok(Entry {
+                item: Item::PrivateKey(der),
+                ..
+            })) => der.secret_der().to_vec(),
+            _ => panic!("neither certificate nor key"),
+        };
+        let identities = [
+            (Identity::from_pem(&combined, &combined), "CN=leaf"),
+            (Identity::from_pem_files(&file, &file), "CN=leaf"),
+            (
+                Identity::from_pem_readers(combined.as_bytes(), combined.as_bytes()),
+                "CN=leaf",
+            ),
+            (
+                Identity::from_der([&lower_der, &leaf_der], key.serialize_der()),
+                "CN=leaf",
+            ),
+            (
+                Identity::from_pem(own.pem(), ed25519.serialize_pem()),
+                "CN=ed25519",
+            ),
+            (Identity::from_pem(SEC1_CERTIFICATE, SEC1_KEY), "CN=sec1"),
+            (Identity::from_pem(PKCS1_CERTIFICATE, PKCS1_KEY), "CN=pkcs1"),
+            (
+                Identity::from_der([der(SEC1_CERTIFICATE)], der(SEC1_KEY)),
+                "CN=sec1",
+            ),
+            (
+                Identity::from_der([der(PKCS1_CERTIFICATE)], der(PKCS1_KEY)),
+                "CN=pkcs1",
+            ),
+        ];
+        for (identity, subject) in identities {
+            let identity = identity.unwrap();
+            assert_eq!(identity.certificate().subject(), subject);
+            identity.certified_key().keys_match().unwrap();
+        }
+    }
+
+    #[test]
+    fn every_mistake_is_told_and_no_key_with_it() {
+        let scratch = Scratch::new();
+        let Pki {
+            leaf,
+            lower,
+            leaf_der,
+            key,
+            ..
+        } = pki();
+        let stranger = params("stranger")
+            .self_signed(&KeyPair::generate().unwrap())
+            .unwrap()
+            .pem();
+        let (key, key_der) = (key.serialize_pem(), key.serialize_der());
+        let many: String = (0..15).map(|_| pki().leaf).collect();
+        let file = scratch.file("leaf.pem", &leaf);
+        let missing = scratch.path().join("missing.key");
+        let none: [&[u8]; 0] = [];
+        let as_kind = |kind: &str| key.replace("PRIVATE KEY", kind);
+
+        let certificate = "cannot read the client certificate from ";
+        let private_key = "cannot read the private key from ";
+        let pem = |certs: &str, key: &str| Identity::from_pem(certs, key);
+        let cases = [
+            (pem("", &key), certificate, "bytes: it is empty"),
+            (
+                pem("hello", &key),
+                certificate,
+                "bytes: no line in it begins with -----BEGIN",
+            ),
+            (
+                pem(&key, &key),
+                certificate,
+                "bytes: it holds no certificate, but a private key; were",
+            ),
+            (
+                pem(&as_kind("PUBLIC KEY"), &key),
+                certificate,
+                "it holds no certificate, but a PUBLIC KEY",
+            ),
+            (
+                pem(&leaf.replace("MI", "M!"), &key),
+                certificate,
+                "entry 1 (line 1): the base64 of the CERTIFICATE is",
+            ),
+            (
+                pem(&leaf.replace("CERT", "TRUSTED CERT"), &key),
+                certificate,
+                "it is a TRUSTED CERTIFICATE",
+            ),
+            (
+                pem(&many, &key),
+                certificate,
+                "it holds more than 14 certificates",
+            ),
+            (
+                pem(&(leaf.clone() + &stranger), &key),
+                certificate,
+                "the certificate of CN=stranger is neither the key's",
+            ),
+            (
+                pem(&key.replace("PRIVATE KEY", "CERTIFICATE"), &key),
+                certificate,
+                "the certificate cannot be used: ",
+            ),
+            (pem(&leaf, ""), private_key, "bytes: it is empty"),
+            (
+                pem(&leaf, &leaf),
+                private_key,
+                "bytes: it holds no private key, but a certificate; were",
+            ),
+            (
+                pem(&leaf, &as_kind("PUBLIC KEY")),
+                private_key,
+                "it holds no private key, but a PUBLIC KEY",
+            ),
+            (
+                pem(&leaf, &(key.clone() + &key)),
+                private_key,
+                "entry 2 (line 6): it is a second private key",
+            ),
+            (
+                pem(&leaf, &as_kind("ENCRYPTED PRIVATE KEY")),
+                private_key,
+                "`openssl pkey -in IN -out OUT`",
+            ),
+            (
+                pem(&leaf, &as_kind("OPENSSH PRIVATE KEY")),
+                private_key,
+                "the OPENSSH PRIVATE KEY is of a kind that is not",
+            ),
+            (
+                pem(&leaf, &as_kind("RSA PRIVATE KEY")),
+                private_key,
+                "the private key is of a kind that is not supported",
+            ),
+            (
+                pem(&leaf, &key.replace('\n', "")),
+                private_key,
+                "(were line breaks lost?)",
+            ),
+            (
+                pem(&leaf, &key.replace("MI", "M!")),
+                private_key,
+                "the base64 of the PRIVATE KEY is broken",
+            ),
+            (
+                pem(&lower, &key),
+                "the private key from bytes",
+                " belongs to no certificate from bytes; ",
+            ),
+            (
+                Identity::from_pem_files(&file, &missing),
+                private_key,
+                "missing.key: there is nothing at this path",
+            ),
+            (
+                Identity::from_pem_files(&missing, &file),
+                certificate,
+                "missing.key: there is nothing at this path",
+            ),
+            (
+                Identity::from_pem_readers(leaf.as_bytes(), &b""[..]),
+                private_key,
+                "reader: it is empty",
+            ),
+            (
+                Identity::from_der(none, &key_der),
+                certificate,
+                "bytes: it is empty",
+            ),
+            (
+                Identity::from_der([&key_der], &key_der),
+                certificate,
+                "entry 1: it holds no certificate, but a private key",
+            ),
+            (
+                Identity::from_der([&leaf], &key_der),
+                certificate,
+                "entry 1: it is PEM and DER was expected",
+            ),
+            (
+                Identity::from_der([&leaf_der], &leaf_der),
+                private_key,
+                "it holds no private key, but a certificate",
+            ),
+            (
+                Identity::from_der([&leaf_der], &key),
+                private_key,
+                "it is PEM and DER was expected",
+            ),
+            (
+                Identity::from_der([&leaf_der], [0x30, 0]),
+                private_key,
+                "is of a kind that is not supported",
+            ),
+        ];
+        let secret = key.lines().nth(1).unwrap();
+        for (result, beginning, expected) in cases {
+            let error = result.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Config);
+            let message = error.to_string();
+            assert!(
+                message.starts_with(beginning) && message.contains(expected),
+                "{message}"
+            );
+            assert!(
+                !format!("{error:?}").contains(secret) && !message.contains(secret),
+                "{message}"
+            );
+        }
+    }
+
+    #[test]
+    fn debug_shows_who_and_nothing_secret() {
+        let Pki { leaf, key, .. } = pki();
+        let identity = Identity::from_pem(leaf, key.serialize_pem()).unwrap();
+        let sha256 = hex(&identity.certificate().sha256());
+        assert_eq!(
+            format!("{identity:?}"),
+            format!("Identity {{ subject: \"CN=leaf\", sha256: {sha256:?}, .. }}")
+        );
+    }
+}

@@ -81,3 +81,52 @@ pub(super) fn store() -> Store {
 /// The variables of OpenSSL (X509_get_default_cert_file_env(3)), which Go, curl and rustls-native-certs honour too.
 pub(super) const CERT_FILE: &str = "SSL_CERT_FILE";
 pub(super) const CERT_DIR: &str = "SSL_CERT_DIR";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn what_the_variables_name() {
+        type Row<'a> = (
+            Option<&'a str>,
+            Option<&'a str>,
+            Option<&'a str>,
+            &'a [&'a str],
+            &'a [&'a str],
+        );
+        const NONE: &[&str] = &[];
+        // SSL_CERT_FILE, SSL_CERT_DIR, the file, the folders, what is set but empty
+        let rows: &[Row<'_>] = &[
+            (None, None, None, NONE, NONE),
+            (Some(""), None, None, NONE, &[CERT_FILE]),
+            (None, Some(""), None, NONE, &[CERT_DIR]),
+            (Some(""), Some(""), None, NONE, &[CERT_FILE, CERT_DIR]),
+            (None, Some("::"), None, NONE, &[CERT_DIR]),
+            (Some("/f"), None, Some("/f"), NONE, NONE),
+            (Some(" "), None, Some(" "), NONE, NONE),
+            (Some("/f:g"), None, Some("/f:g"), NONE, NONE),
+            (None, Some("/d"), None, &["/d"], NONE),
+            (None, Some("/d::/e"), None, &["/d", "/e"], NONE),
+            (Some("/f"), Some("/d"), Some("/f"), &["/d"], NONE),
+            (Some(""), Some("/d"), None, &["/d"], &[CERT_FILE]),
+            (Some("/f"), Some(""), Some("/f"), NONE, &[CERT_DIR]),
+        ];
+        for (cert_file, cert_dir, file, folders, empty) in rows {
+            let environment = |name: &str| match name {
+                CERT_FILE => cert_file.map(OsString::from),
+                CERT_DIR => cert_dir.map(OsString::from),
+                other => panic!("{other} is read"),
+            };
+            let expected = Named {
+                file: file.map(PathBuf::from),
+                folders: folders.iter().map(PathBuf::from).collect(),
+                empty: empty.to_vec(),
+            };
+            let named = Named::by(&environment);
+            assert_eq!(named, expected);
+            assert_eq!(named.is_nothing(), file.is_none() && folders.is_empty());
+        }
+    }
+}

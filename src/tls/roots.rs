@@ -65,19 +65,9 @@ impl RootStore {
     /// [`ErrorKind::Config`] if what a variable names is missing, unreadable, empty or broken, or if no anchor was found.
     pub fn native() -> Result<Self, Error> {
         static LOADED: Mutex<Option<RootStore>> = Mutex::new(None);
-
-        // The lock is held while loading, so that callers who come together load once.
-        let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(store) = &*loaded {
-            return Ok(store.clone());
-        }
-        let store = Self::from_environment(&|name| std::env::var_os(name), platform::store)?;
-        tracing::debug!(
-            anchors = store.len(),
-            skipped = store.skipped().len(),
-            "root store loaded"
-        );
-        Ok(loaded.insert(store).clone())
+        once(&LOADED, || {
+            Self::from_environment(&|name| std::env::var_os(name), platform::store)
+        })
     }
 
     /// Mozilla's list of CAs for servers, as compiled in with the crate `webpki-root-certs`.
@@ -271,6 +261,18 @@ impl fmt::Display for Skipped {
     }
 }
 
+/// The lock is held while loading, so that callers who come together load once.
+fn once(
+    loaded: &Mutex<Option<RootStore>>,
+    load: impl FnOnce() -> Result<RootStore, Error>,
+) -> Result<RootStore, Error> {
+    let mut loaded = loaded.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(store) = &*loaded {
+        return Ok(store.clone());
+    }
+    Ok(loaded.insert(load()?).clone())
+}
+
 /// What a store holds. An anchor and its form for webpki have the same index.
 #[derive(Clone, Default)]
 struct Held {
@@ -433,4 +435,442 @@ fn nothing_found(skipped: &[Skipped]) -> Error {
         ));
     }
     Error::new(ErrorKind::Config, message)
+}
+
+#[cfg(all(test, feature = "lab"))]
+mod tests {
+    use std::fs;
+    use std::path::PathBuf;
+
+    use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair};
+
+    use super::super::sources::scratch::Scratch;
+    use super::*;
+
+    struct Ca {
+        name: &'static str,
+        der: Vec<u8>,
+        pem: String,
+        key: KeyPair,
+    }
+
+    fn ca(name: &'static str) -> Ca {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        Ca {
+            name,
+            der: certificate.der().to_vec(),
+            pem: certificate.pem(),
+            key,
+        }
+    }
+
+    /// Valid PEM and DER, but not a certificate.
+    const JUNK: &str = "-----BEGIN CERTIFICATE-----\nMAMCAQU=\n-----END CERTIFICATE-----\n";
+    const CRL: &str = "-----BEGIN X509 CRL-----\nMAMCAQU=\n-----END X509 CRL-----\n";
+
+    fn subjects(store: &RootStore) -> Vec<String> {
+        store.anchors().map(Anchor::subject).collect()
+    }
+
+    fn sources(store: &RootStore) -> Vec<&str> {
+        store.anchors().map(Anchor::source).collect()
+    }
+
+    fn skipped(store: &RootStore) -> Vec<String> {
+        store.skipped().iter().map(ToString::to_string).collect()
+    }
+
+    fn refusal(result: Result<RootStore, Error>) -> String {
+        let error = result.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config);
+        error.to_string()
+    }
+
+    #[test]
+    fn every_door_leads_in_and_one_ca_is_one_anchor() {
+        let scratch = Scratch::new();
+        let [a, b, c, d, e, f] = ["a", "b", "c", "d", "e", "f"].map(ca);
+        let folder = scratch.path().join("folder");
+        fs::create_dir(&folder).unwrap();
+        fs::write(folder.join("2.pem"), format!("{}{}", e.pem, a.pem)).unwrap();
+        fs::write(folder.join("1.pem"), &f.pem).unwrap();
+        let pem_file = scratch.file("b.pem", &b.pem);
+        let der_file = scratch.file("d.der", &d.der);
+        let store = RootStore::empty()
+            .add_pem(&a.pem)
+            .and_then(|store| store.add_pem_file(&pem_file))
+            .and_then(|store| store.add_pem_reader(c.pem.as_bytes()))
+            .and_then(|store| store.add_der_file(&der_file))
+            .and_then(|store| store.add_pem_dir(&folder))
+            .and_then(|store| store.add_der(&a.der))
+            .and_then(|store| store.add_pem(&b.pem))
+            .unwrap();
+
+        assert_eq!(
+            subjects(&store),
+            ["CN=a", "CN=b", "CN=c", "CN=d", "CN=f", "CN=e"]
+        );
+        let path = |path: PathBuf| path.to_str().unwrap().to_owned();
+        let expected = [
+            "bytes".to_owned(),
+            path(pem_file),
+            "reader".to_owned(),
+            path(der_file),
+            path(folder.join("1.pem")),
+            path(folder.join("2.pem")),
+        ];
+        assert_eq!(sources(&store), expected);
+        assert_eq!(
+            (store.len(), store.is_empty(), store.skipped()),
+            (6, false, &[][..])
+        );
+        assert_eq!(store.anchors().next().unwrap().certificate().der(), a.der);
+        assert_eq!(format!("{store:?}"), "RootStore { anchors: 6, skipped: 0 }");
+        assert!(RootStore::empty().is_empty());
+    }
+
+    #[test]
+    fn a_clone_does_not_see_what_is_added_later() {
+        let first = RootStore::empty().add_pem(ca("a").pem).unwrap();
+        let second = first.clone().add_pem(ca("b").pem).unwrap();
+        assert_eq!((first.len(), second.len()), (1, 2));
+    }
+
+    #[test]
+    fn an_anchor_is_found_again_by_address_alone() {
+        // A renewed root: another certificate with the same name and key.
+        let old = ca("root");
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, old.name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.serial_number = Some(7.into());
+        let renewed = params.self_signed(&old.key).unwrap();
+        let store = RootStore::empty()
+            .add_der(&old.der)
+            .unwrap()
+            .add_der(renewed.der())
+            .unwrap();
+
+        let trusted = store.trust_anchors();
+        assert_eq!(trusted[0], trusted[1]);
+        assert_eq!(
+            store.anchor_of(&trusted[0]).unwrap().certificate().der(),
+            old.der
+        );
+        assert_eq!(
+            store.anchor_of(&trusted[1]).unwrap().certificate().der(),
+            &**renewed.der()
+        );
+        assert!(store.anchor_of(&trusted[0].clone()).is_none());
+    }
+
+    #[test]
+    fn what_was_named_must_be_usable() {
+        let scratch = Scratch::new();
+        let ca = ca("a");
+        let key = ca.key.serialize_pem();
+        let missing = scratch.path().join("missing.pem");
+        let empty = scratch.file("empty.pem", "");
+        let der = scratch.file("a.der", &ca.der);
+        let mixed = scratch.file(
+            "mixed.pem",
+            format!("{}{}", ca.pem, ca.pem.replacen("MI", "M!", 1)),
+        );
+        let keys = scratch.path().join("keys");
+        fs::create_dir(&keys).unwrap();
+        fs::write(keys.join("a.key"), &key).unwrap();
+        fs::write(keys.join("README"), "no PEM here").unwrap();
+
+        let store = RootStore::empty;
+        let cases = [
+            (
+                store().add_pem_file(&missing),
+                "missing.pem: there is nothing at this path",
+            ),
+            (
+                store().add_pem_file(scratch.path()),
+                "it is a folder and a file was expected",
+            ),
+            (store().add_pem_file(&empty), "empty.pem: it is empty"),
+            (
+                store().add_pem_file(&der),
+                "a.der: it is DER and PEM was expected; use the function for DER",
+            ),
+            (store().add_pem_file(&mixed), "mixed.pem: entry 2 (line "),
+            (
+                store().add_pem_file(&mixed),
+                "the base64 of the CERTIFICATE is broken",
+            ),
+            (
+                store().add_pem(&key),
+                "bytes: entry 1 (line 1): it is a private key and a CA certificate was expected",
+            ),
+            (
+                store().add_pem(format!("{}{key}", ca.pem)),
+                "it is a private key",
+            ),
+            (
+                store().add_pem(ca.pem.clone() + &key.replace("PRIVATE", "OPENSSH PRIVATE")),
+                "it is a private key",
+            ),
+            (
+                store().add_pem(ca.pem.clone() + &key.replace("PRIVATE", "ENCRYPTED PRIVATE")),
+                "it is a private key",
+            ),
+            (
+                store().add_pem(ca.pem.clone() + &ca.pem.replace("CERT", "TRUSTED CERT")),
+                "it is a TRUSTED CERTIFICATE, a form of OpenSSL's own",
+            ),
+            (
+                store().add_pem(JUNK),
+                "entry 1 (line 1): the certificate cannot serve as a trust anchor: ",
+            ),
+            (
+                store().add_pem(CRL),
+                "entry 1 (line 1): its label is X509 CRL, not CERTIFICATE",
+            ),
+            (store().add_pem_reader(&b""[..]), "reader: it is empty"),
+            (
+                store().add_der(&ca.pem),
+                "bytes: it is PEM and DER was expected",
+            ),
+            (
+                store().add_der(ca.key.serialize_der()),
+                "bytes: it is a private key",
+            ),
+            (
+                store().add_der([0x30, 3, 2, 1, 5]),
+                "bytes: the certificate cannot serve as a trust anchor: ",
+            ),
+            (
+                store().add_der([ca.der.as_slice(), &[0]].concat()),
+                "the certificate cannot serve",
+            ),
+            (
+                store().add_der_file(&missing),
+                "missing.pem: there is nothing at this path",
+            ),
+            (
+                store().add_pem_dir(&missing),
+                "missing.pem: there is nothing at this path",
+            ),
+            (
+                store().add_pem_dir(&empty),
+                "empty.pem: it is not a folder and one was expected",
+            ),
+            (
+                store().add_pem_dir(&keys),
+                "nothing in the folder is a usable CA certificate, 2 skipped",
+            ),
+            (
+                store().add_pem_dir(&keys),
+                "README: no line in it begins with -----BEGIN",
+            ),
+        ];
+        for (result, expected) in cases {
+            let message = refusal(result);
+            assert!(
+                message.starts_with("cannot read CA certificates from "),
+                "{message}"
+            );
+            assert!(message.contains(expected), "{message}");
+            assert!(!message.contains(key.lines().nth(1).unwrap()), "{message}");
+        }
+    }
+
+    #[test]
+    fn what_is_of_no_use_beside_the_usable_is_skipped() {
+        let store = RootStore::empty()
+            .add_pem(format!("{JUNK}{CRL}{}", ca("a").pem))
+            .unwrap();
+        assert_eq!(subjects(&store), ["CN=a"]);
+        let [junk, crl] = store.skipped() else {
+            panic!("{:?}", store.skipped())
+        };
+        assert_eq!((junk.source(), crl.source()), ("bytes", "bytes"));
+        assert!(
+            junk.reason()
+                .starts_with("entry 1 (line 1): the certificate cannot serve as a trust anchor")
+        );
+        assert_eq!(
+            crl.reason(),
+            "entry 2 (line 4): its label is X509 CRL, not CERTIFICATE"
+        );
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_folder_gives_what_it_can() {
+        let scratch = Scratch::new();
+        let [a, b] = ["a", "b"].map(ca);
+        scratch.file("a.pem", &a.pem);
+        scratch.file(
+            "b.pem",
+            format!("{}{}", b.pem.replacen("MI", "M!", 1), b.pem),
+        );
+        scratch.file("key.pem", a.key.serialize_pem());
+        scratch.file("README", "read me");
+        std::os::unix::fs::symlink("a.pem", scratch.path().join("5ed36f99.0")).unwrap();
+        std::os::unix::fs::symlink("gone.pem", scratch.path().join("gone.0")).unwrap();
+        fs::create_dir(scratch.path().join("sub")).unwrap();
+
+        let store = RootStore::empty().add_pem_dir(scratch.path()).unwrap();
+        assert_eq!(subjects(&store), ["CN=a", "CN=b"]);
+        assert!(sources(&store)[0].ends_with("/5ed36f99.0"));
+        let skipped = skipped(&store);
+        let expected = [
+            "/README: no line in it begins with",
+            "/b.pem: entry 1 (line 1): the base64 of the CERTIFICATE is broken",
+            "/gone.0: the link leads nowhere",
+            "/key.pem: entry 1 (line 1): it is a private key",
+            "/sub: it is not a file",
+        ];
+        assert_eq!(skipped.len(), expected.len(), "{skipped:?}");
+        for (skipped, expected) in skipped.iter().zip(expected) {
+            assert!(skipped.contains(expected), "{skipped}");
+        }
+    }
+
+    #[test]
+    fn the_environment_goes_before_the_platform() {
+        let scratch = Scratch::new();
+        let [a, b, c, p] = ["a", "b", "c", "platform"].map(ca);
+        let file = scratch.file("a.pem", &a.pem);
+        let folders = ["b", "c"].map(|name| scratch.path().join(name));
+        for (folder, ca) in folders.iter().zip([&b, &c]) {
+            fs::create_dir(folder).unwrap();
+            fs::write(folder.join("ca.pem"), &ca.pem).unwrap();
+        }
+        let bundle = scratch.file("bundle.pem", format!("{JUNK}{}", p.pem));
+        let list = std::env::join_paths(&folders).unwrap();
+        let load = |cert_file: Option<OsString>, cert_dir: Option<OsString>| {
+            let environment = move |name: &str| match name {
+                CERT_FILE => cert_file.clone(),
+                _ => cert_dir.clone(),
+            };
+            RootStore::from_environment(&environment, || platform::Store {
+                file: Some(bundle.clone()),
+                folders: vec![scratch.path().join("gone")],
+                ..platform::Store::default()
+            })
+        };
+
+        let rows = [
+            (None, None, &["CN=platform"][..]),
+            (Some("".into()), Some("".into()), &["CN=platform"]),
+            (Some(file.clone().into()), None, &["CN=a"]),
+            (None, Some(list.clone()), &["CN=b", "CN=c"]),
+            (Some("".into()), Some(list.clone()), &["CN=b", "CN=c"]),
+            (
+                Some(file.clone().into()),
+                Some(list),
+                &["CN=a", "CN=b", "CN=c"],
+            ),
+        ];
+        for (cert_file, cert_dir, expected) in rows {
+            let store = load(cert_file.clone(), cert_dir.clone()).unwrap();
+            assert_eq!(subjects(&store), expected, "{cert_file:?} {cert_dir:?}");
+        }
+
+        let named = load(Some(file.clone().into()), Some(folders[0].clone().into())).unwrap();
+        let path = file.to_str().unwrap();
+        assert_eq!(sources(&named)[0], format!("SSL_CERT_FILE={path}"));
+        assert!(sources(&named)[1].starts_with("SSL_CERT_DIR="));
+        assert!(sources(&named)[1].contains("ca.pem"));
+        let skipped = skipped(&load(None, None).unwrap());
+        assert!(
+            skipped[0].contains("bundle.pem: entry 1 (line 1): "),
+            "{skipped:?}"
+        );
+        assert!(
+            skipped[1].contains("gone: there is nothing at this path"),
+            "{skipped:?}"
+        );
+
+        let empty = scratch.file("empty.pem", "");
+        let hollow = scratch.path().join("hollow");
+        fs::create_dir(&hollow).unwrap();
+        let both = std::env::join_paths([&folders[0], &hollow]).unwrap();
+        let refusals = [
+            (
+                Some("/nowhere/ca.pem".into()),
+                None,
+                "from SSL_CERT_FILE=/nowhere/ca.pem: there is nothing",
+            ),
+            (Some(empty.into()), None, "empty.pem: it is empty"),
+            (Some(hollow.clone().into()), None, "SSL_CERT_DIR"),
+            (
+                Some(file.into()),
+                Some("/nowhere".into()),
+                "from SSL_CERT_DIR=/nowhere: there is nothing",
+            ),
+            (None, Some(both), "hollow: the folder is empty"),
+        ];
+        for (cert_file, cert_dir, expected) in refusals {
+            let message = refusal(load(cert_file, cert_dir));
+            assert!(message.contains(expected), "{message}");
+            assert!(message.contains("SSL_CERT_"), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_platform_without_roots_is_an_error_that_helps() {
+        let message = refusal(RootStore::from_environment(
+            &|_| None,
+            platform::Store::default,
+        ));
+        for word in [
+            "ca-certificates",
+            "SSL_CERT_FILE",
+            "RootStore::add_pem_file",
+        ] {
+            assert!(message.contains(word), "{message}");
+        }
+        let failing = || platform::Store {
+            failures: vec!["no keychain".to_owned()],
+            ..platform::Store::default()
+        };
+        let message = refusal(RootStore::from_environment(&|_| None, failing));
+        assert!(
+            message.ends_with("(1 skipped, of which the first: platform: no keychain)"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn certificates_of_a_store_without_files_are_the_platforms() {
+        let a = ca("a");
+        let certificates = vec![a.der.clone().into(), vec![0x30, 0].into()];
+        let store = platform::Store {
+            certificates,
+            ..platform::Store::default()
+        };
+        let store = RootStore::from_environment(&|_| None, || store).unwrap();
+        assert_eq!(sources(&store), ["platform"]);
+        assert!(skipped(&store)[0].starts_with("platform: the certificate cannot serve"));
+    }
+
+    #[test]
+    fn a_good_load_is_kept_and_a_failure_is_not() {
+        let cache = Mutex::new(None);
+        let failure = || Err(Error::new(ErrorKind::Config, "not now"));
+        assert!(once(&cache, failure).is_err());
+        let first = once(&cache, || RootStore::empty().add_pem(ca("a").pem)).unwrap();
+        let second = once(&cache, failure).unwrap();
+        assert!(Arc::ptr_eq(&first.0, &second.0));
+    }
+
+    #[cfg(feature = "mozilla-roots")]
+    #[test]
+    fn every_root_of_mozilla_is_usable() {
+        let store = RootStore::mozilla();
+        assert_eq!(store.len(), webpki_root_certs::TLS_SERVER_ROOT_CERTS.len());
+        assert_eq!(store.skipped(), []);
+        assert_eq!(store.trust_anchors().len(), store.len());
+        assert_eq!(sources(&store)[0], "mozilla");
+    }
 }

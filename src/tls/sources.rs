@@ -63,8 +63,7 @@ impl Source {
 
     /// The entries of a PEM source: at least one, if only to say that there is none.
     pub(crate) fn entries(&self) -> Entries<'_> {
-        // RFC 7468 has no byte order mark, but editors on Windows write one.
-        let text = self.bytes.strip_prefix(UTF8_MARK).unwrap_or(&self.bytes);
+        let text = self.text();
         Entries {
             source: self,
             lines: Lines { text, number: 0 },
@@ -101,9 +100,14 @@ impl Source {
         }
     }
 
+    /// RFC 7468 has no byte order mark, but editors on Windows write one.
+    fn text(&self) -> &[u8] {
+        self.bytes.strip_prefix(UTF8_MARK).unwrap_or(&self.bytes)
+    }
+
     /// What may be wrong with a text in which no PEM was found.
     fn without_pem(&self) -> Problem {
-        match self.bytes.as_slice() {
+        match self.text() {
             bytes if bytes.trim_ascii().is_empty() => Problem::Empty,
             [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => Problem::Utf16,
             bytes if is_pkcs12(bytes) => Problem::Pkcs12,
@@ -321,8 +325,8 @@ impl<'a> Marker<'a> {
 /// The label before the closing dashes. Messages quote it, so it must be one: a PEM text that lost its line breaks has
 /// a whole key in that place.
 fn label(rest: &[u8]) -> Option<&str> {
-    let label = str::from_utf8(rest.strip_suffix(b"-----")?).ok()?;
-    let fits = label.len() <= MAX_LABEL_BYTES && !label.contains('-');
+    let label = std::str::from_utf8(rest.strip_suffix(b"-----")?).ok()?;
+    let fits = label.len() <= MAX_LABEL_BYTES;
     let allowed = |c: char| matches!(c, 'A'..='Z' | '0'..='9' | ' ' | '.' | '_' | '#' | '/');
     (fits && label.chars().all(allowed)).then_some(label)
 }
@@ -345,3 +349,330 @@ const MAX_MIB: u64 = 16;
 
 /// The longest label registered or in use is some 25 letters ("ENCRYPTED PRIVATE KEY", "X509 ATTRIBUTE CERTIFICATE").
 const MAX_LABEL_BYTES: usize = 40;
+
+/// A folder of a test's own, which goes with it.
+#[cfg(test)]
+pub(super) mod scratch {
+    use std::fs;
+    use std::path::{Path, PathBuf};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    pub(in crate::tls) struct Scratch(PathBuf);
+
+    impl Scratch {
+        pub(in crate::tls) fn new() -> Self {
+            static COUNT: AtomicUsize = AtomicUsize::new(0);
+            let count = COUNT.fetch_add(1, Ordering::Relaxed);
+            let name = format!("urlfetch-{}-{count}", std::process::id());
+            let path = std::env::temp_dir().join(name);
+            fs::create_dir(&path).unwrap();
+            Self(path)
+        }
+
+        pub(in crate::tls) fn path(&self) -> &Path {
+            &self.0
+        }
+
+        pub(in crate::tls) fn file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+            let path = self.0.join(name);
+            fs::write(&path, content).unwrap();
+            path
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            fs::remove_dir_all(&self.0).unwrap();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::scratch::Scratch;
+    use super::*;
+
+    /// Each entry as `kind@entry:line`, each fault as its reason.
+    fn entries(bytes: &[u8]) -> Vec<String> {
+        let source = Source::bytes(bytes);
+        let described = source.entries().map(|entry| match entry {
+            Ok(Entry { position, item }) => {
+                let kind = match item {
+                    Item::Certificate(der) => format!("certificate of {}", der.len()),
+                    Item::PrivateKey(_) => "key".to_owned(),
+                    Item::EncryptedKey => "encrypted key".to_owned(),
+                    Item::Other(label) => label,
+                };
+                format!("{kind}@{}:{}", position.entry, position.line.unwrap())
+            }
+            Err(fault) => {
+                assert_eq!(&**fault.source(), "bytes");
+                fault.reason()
+            }
+        });
+        described.collect()
+    }
+
+    const ONE: &str = "-----BEGIN CERTIFICATE-----\nAAAA\nAAAA\n-----END CERTIFICATE-----\n";
+
+    #[test]
+    fn finds_every_entry_however_it_is_written() {
+        let one = "certificate of 6@1:1";
+        let cases: &[(&str, Vec<u8>, &[&str])] = &[
+            ("as it should be", ONE.into(), &[one]),
+            ("CR LF", ONE.replace('\n', "\r\n").into(), &[one]),
+            ("CR", ONE.replace('\n', "\r").into(), &[one]),
+            ("byte order mark", format!("\u{feff}{ONE}").into(), &[one]),
+            ("no last line break", ONE.trim_end().into(), &[one]),
+            ("indented", ONE.replace("-----B", "  -----B").replace("\n", " \n\t").into(), &[one]),
+            ("older label", ONE.replace("CERT", "X509 CERT").into(), &[one]),
+            (
+                "text around, CR LF counted once",
+                format!("# mine\r\n\r\nBag Attributes\r\n{ONE}-- and\n{ONE}that is all").into(),
+                &["certificate of 6@1:4", "certificate of 6@2:9"],
+            ),
+            ("key", ONE.replace("CERTIFICATE", "PRIVATE KEY").into(), &["key@1:1"]),
+            ("PKCS #1 key", ONE.replace("CERTIFICATE", "RSA PRIVATE KEY").into(), &["key@1:1"]),
+            ("SEC 1 key", ONE.replace("CERTIFICATE", "EC PRIVATE KEY").into(), &["key@1:1"]),
+            (
+                "encrypted PKCS #8",
+                ONE.replace("CERTIFICATE", "ENCRYPTED PRIVATE KEY").into(),
+                &["encrypted key@1:1"],
+            ),
+            (
+                "encrypted PKCS #1",
+                "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\nAAAA\n\
+                 -----END RSA PRIVATE KEY-----\n"
+                    .into(),
+                &["encrypted key@1:1"],
+            ),
+            ("a kind the decoder knows", ONE.replace("CERTIFICATE", "X509 CRL").into(), &["X509 CRL@1:1"]),
+            ("a kind it does not", ONE.replace("CERTIFICATE", "DH PARAMETERS").into(), &["DH PARAMETERS@1:1"]),
+        ];
+        for (case, bytes, expected) in cases {
+            assert_eq!(entries(bytes), *expected, "{case}");
+        }
+    }
+
+    #[test]
+    fn names_every_mistake_and_goes_on() {
+        let good = "certificate of 6@2:";
+        let pkcs12 = [0x30, 0x82, 0x01, 0x00, 0x02, 0x01, 0x03, 0x30, 0x80];
+        let key = ONE
+            .replace("CERTIFICATE", "PRIVATE KEY")
+            .replace("AAAA", "SECRETsecret");
+        let cases: &[(&str, Vec<u8>, &[&str])] = &[
+            ("nothing", "".into(), &["it is empty"]),
+            ("white space", " \r\n".into(), &["it is empty"]),
+            ("only a mark", "\u{feff}".into(), &["it is empty"]),
+            (
+                "prose",
+                "hello".into(),
+                &["no line in it begins with -----BEGIN"],
+            ),
+            (
+                "UTF-16",
+                ONE.encode_utf16().fold(vec![0xff, 0xfe], |mut all, unit| {
+                    all.extend(unit.to_le_bytes());
+                    all
+                }),
+                &["it is UTF-16 text; save it as UTF-8"],
+            ),
+            (
+                "DER",
+                [&[0x30, 0x82, 1, 2][..], &[0; 258]].concat(),
+                &["it is DER and PEM was expected"],
+            ),
+            ("PKCS #12", pkcs12.to_vec(), &["it is PKCS #12"]),
+            (
+                "broken base64",
+                format!("{}{ONE}", ONE.replace("AAAA", "A*AA")).into(),
+                &[
+                    "entry 1 (line 1): the base64 of the CERTIFICATE is broken",
+                    good,
+                ],
+            ),
+            (
+                "no END",
+                format!("-----BEGIN CERTIFICATE-----\nAAAA\n{ONE}").into(),
+                &[
+                    "entry 1 (line 1): the CERTIFICATE has no END line of its own",
+                    "certificate of 6@2:3",
+                ],
+            ),
+            (
+                "no END before the end",
+                format!("{ONE}-----BEGIN CERTIFICATE-----\nAAAA\n").into(),
+                &[
+                    "certificate of 6@1:1",
+                    "entry 2 (line 5): the CERTIFICATE has no END",
+                ],
+            ),
+            (
+                "another's END",
+                format!("-----BEGIN CERTIFICATE-----\nAAAA\n-----END X509 CRL-----\n{ONE}").into(),
+                &[
+                    "entry 1 (line 1): the CERTIFICATE has no END",
+                    "certificate of 6@2:4",
+                ],
+            ),
+            (
+                "END with four dashes",
+                format!("{}{ONE}", ONE.replace("-----END", "----END")).into(),
+                &["entry 1 (line 1): the CERTIFICATE has no END", good],
+            ),
+            (
+                "BEGIN with four dashes",
+                format!("{}{ONE}", ONE.replace("-----BEGIN", "----BEGIN")).into(),
+                &[
+                    "entry 1 (line 1): this line is not quite a PEM marker",
+                    good,
+                ],
+            ),
+            (
+                "BEGIN not closed",
+                format!(
+                    "{}{ONE}",
+                    ONE.replace("CERTIFICATE-----\nA", "CERTIFICATE\nA")
+                )
+                .into(),
+                &[
+                    "entry 1 (line 1): this line is not quite a PEM marker",
+                    good,
+                ],
+            ),
+            (
+                "END alone",
+                format!("AAAA\n-----END CERTIFICATE-----\n{ONE}").into(),
+                &[
+                    "entry 1 (line 2): an END line without its BEGIN",
+                    "certificate of 6@2:3",
+                ],
+            ),
+            (
+                "line breaks lost",
+                key.replace('\n', "").into(),
+                &["entry 1 (line 1): this line is not quite a PEM marker"],
+            ),
+            (
+                "broken base64 of a key",
+                key.replace("secret", "*").into(),
+                &["entry 1 (line 1): the base64 of the PRIVATE KEY is broken"],
+            ),
+        ];
+        for (case, bytes, expected) in cases {
+            let found = entries(bytes);
+            assert_eq!(found.len(), expected.len(), "{case}: {found:?}");
+            for (found, expected) in found.iter().zip(*expected) {
+                assert!(found.starts_with(expected), "{case}: {found}");
+                assert!(!found.contains("SECRET"), "{case}: {found}");
+            }
+        }
+    }
+
+    #[test]
+    fn der_is_told_from_what_is_not() {
+        let pkcs12 = [0x30, 0x82, 0x01, 0x00, 0x02, 0x01, 0x03, 0x30, 0x80];
+        let cases: &[(&[u8], &str)] = &[
+            (b"", "it is empty"),
+            (b"\n", "it is empty"),
+            (ONE.as_bytes(), "it is PEM and DER was expected"),
+            (b"hello", "it is neither DER nor PEM"),
+            (&pkcs12, "it is PKCS #12"),
+        ];
+        for (bytes, expected) in cases {
+            let reason = Source::bytes(bytes).der().unwrap_err().reason();
+            assert!(reason.starts_with(expected), "{reason}");
+        }
+        assert_eq!(Source::bytes(&[0x30, 0]).der().unwrap(), [0x30, 0]);
+    }
+
+    #[test]
+    fn a_file_or_a_reader_that_cannot_be_read() {
+        let scratch = Scratch::new();
+        let file = scratch.file("file", ONE);
+        let read = |path: &Path| Source::file(path_name(path), path).map(|_| ());
+        let members = |path: &Path| folder(&path_name(path), path).map(|_| ());
+        let empty = scratch.path().join("empty");
+        fs::create_dir(&empty).unwrap();
+
+        assert!(read(&file).is_ok() && members(scratch.path()).is_ok());
+        let cases = [
+            (
+                read(&scratch.path().join("none")),
+                "none: there is nothing at this path",
+            ),
+            (
+                members(&scratch.path().join("none")),
+                "none: there is nothing at this path",
+            ),
+            (
+                read(&empty),
+                "empty: it is a folder and a file was expected",
+            ),
+            (
+                members(&file),
+                "file: it is not a folder and one was expected",
+            ),
+            (members(&empty), "empty: the folder is empty"),
+            (
+                read(Path::new("a\0b")),
+                "a\\u{0}b: reading failed (check the path and its permissions): ",
+            ),
+            (
+                Source::reader(io::repeat(b'A')).map(|_| ()),
+                "reader: it is larger than 16 MiB",
+            ),
+            (
+                Source::reader(Failing).map(|_| ()),
+                "reader: reading failed (check the path and its permissions): cut",
+            ),
+        ];
+        for (result, expected) in cases {
+            let fault = result.unwrap_err();
+            let told = format!("{}: {}", fault.source(), fault.reason());
+            let error = fault.into_error("CA certificates");
+            assert_eq!(error.kind(), crate::error::ErrorKind::Config);
+            assert!(told.contains(expected), "{told}");
+            assert_eq!(
+                error.to_string(),
+                format!("cannot read CA certificates from {told}")
+            );
+        }
+    }
+
+    #[test]
+    fn the_limit_itself_is_allowed() {
+        let most = io::repeat(b'A').take(16 * 1024 * 1024);
+        assert_eq!(
+            Source::reader(most)
+                .map(|source| source.bytes.len())
+                .unwrap_or(0),
+            16 * 1024 * 1024
+        );
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_folder_is_read_without_blocking() {
+        let scratch = Scratch::new();
+        let link = scratch.path().join("link");
+        std::os::unix::fs::symlink("nowhere", &link).unwrap();
+        let reason = |path: &Path| {
+            Source::member(path_name(path), path)
+                .err()
+                .unwrap()
+                .reason()
+        };
+        assert!(reason(&link).starts_with("the link leads nowhere"));
+        assert!(reason(Path::new("/dev/zero")).starts_with("it is not a file"));
+    }
+
+    struct Failing;
+
+    impl Read for Failing {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(io::Error::other("cut"))
+        }
+    }
+}
