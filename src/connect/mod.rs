@@ -29,6 +29,7 @@ use crate::limits::{self, Deadline};
 use crate::timings::{Phase, Timings};
 use crate::tls::handshake::{self, Failure};
 use crate::tls::policy::Demand;
+use crate::tls::shown::Shown;
 use crate::tls::{Clock, Identity, Policy, Protocols, RootStore, Ticketed, Tls, TlsStream};
 
 /// Scheme, host and port (RFC 6454), of which the host is one that can be dialled and verified.
@@ -78,10 +79,9 @@ impl Origin {
     /// A host and a port that a caller named apart. The host may be an IPv6 literal in brackets.
     pub(crate) fn tls(host: &str, port: u16) -> Result<Self> {
         let invalid = || {
-            let shown = crate::tls::certificate::Shown(host);
             Error::new(
                 ErrorKind::InvalidUrl,
-                format!("\"{shown}\" is not a host that can be dialled"),
+                format!("\"{}\" is not a host that can be dialled", Shown(host)),
             )
         };
         let host = Host::parse(host)

@@ -4,7 +4,7 @@
 //! means is for those above to say. Every text in a certificate was written by a stranger, so what is meant for
 //! people ([`Certificate::subject`] and the like) is bounded and escaped here.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 use std::ops::Range;
@@ -20,7 +20,9 @@ use rustls::pki_types::{CertificateDer, UnixTime};
 use x509_cert::der::asn1::{AnyRef, ObjectIdentifier, UintRef};
 use x509_cert::der::oid::db::{DB, rfc4519, rfc5280, rfc5912};
 use x509_cert::der::{self, Decode, Reader, SliceReader, Tag, TagNumber, Tagged};
-use x509_cert::name::Name;
+
+use super::layout::Layout;
+use super::shown::{Shown, ShownName, hex};
 
 /// A certificate, as a peer presented it or a root store holds it.
 ///
@@ -372,150 +374,6 @@ impl std::error::Error for MalformedCertificate {
     }
 }
 
-/// A text from a stranger, fit for a message or a log: what is not printable ASCII, `"` and `\` are written as
-/// `\u{..}`, so that no terminal obeys it, no quotation ends early and no letter poses as another. What is longer
-/// than [`MAX_SHOWN_CHARS`] is cut, and ends in `…`.
-pub(crate) struct Shown<'a>(pub(crate) &'a str);
-
-impl fmt::Display for Shown<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        screen(f, self.0, "\\\"")
-    }
-}
-
-/// A distinguished name, for the same places. RFC 4514 gives `\` and `"` their own escapes, so they stay.
-struct ShownName<'a>(&'a Name);
-
-impl fmt::Display for ShownName<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        screen(f, self.0, "")
-    }
-}
-
-fn screen(
-    f: &mut fmt::Formatter<'_>,
-    text: impl fmt::Display,
-    also_escaped: &'static str,
-) -> fmt::Result {
-    let mut screen = Screen {
-        out: f,
-        room: MAX_SHOWN_CHARS,
-        also_escaped,
-    };
-    // An error is how the writer stops a text that does not fit.
-    match write!(screen, "{text}") {
-        Ok(()) => Ok(()),
-        Err(fmt::Error) => f.write_char('…'),
-    }
-}
-
-struct Screen<'a, 'f> {
-    out: &'a mut fmt::Formatter<'f>,
-    room: usize,
-    also_escaped: &'static str,
-}
-
-impl fmt::Write for Screen<'_, '_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        for c in text.chars() {
-            let plain = matches!(c, ' '..='~') && !self.also_escaped.contains(c);
-            let width = if plain { 1 } else { c.escape_unicode().len() };
-            self.room = self.room.checked_sub(width).ok_or(fmt::Error)?;
-            if plain {
-                self.out.write_char(c)?;
-            } else {
-                write!(self.out, "{}", c.escape_unicode())?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Lower-case hexadecimal, as fingerprints are written.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            // To a string, this cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
-}
-
-/// Where the parts lie in the original bytes. A signature is over those, not over what a parser would write again.
-struct Layout {
-    tbs: Range<usize>,
-    issuer: Range<usize>,
-    subject: Range<usize>,
-    spki: Range<usize>,
-    signature_algorithm: Range<usize>,
-}
-
-impl Layout {
-    /// Walks Certificate and TBSCertificate (RFC 5280 §4.1).
-    fn read(der: &[u8]) -> der::Result<Self> {
-        let mut reader = SliceReader::new(der)?;
-        let layout = reader.sequence(|certificate| {
-            let tbs_start = position(certificate)?;
-            let (issuer, subject, spki) = certificate.sequence(|tbs| {
-                if tbs.peek_tag()? == EXPLICIT_VERSION {
-                    skip(tbs)?;
-                }
-                skip(tbs)?; // serialNumber
-                skip(tbs)?; // signature
-                let issuer = skip(tbs)?;
-                skip(tbs)?; // validity
-                let subject = skip(tbs)?;
-                let spki = skip(tbs)?;
-                while !tbs.is_finished() {
-                    skip(tbs)?; // unique identifiers, extensions
-                }
-                Ok((issuer, subject, spki))
-            })?;
-            let tbs = tbs_start..position(certificate)?;
-            let signature_algorithm = skip(certificate)?;
-            skip(certificate)?; // signatureValue
-            Ok(Self {
-                tbs,
-                issuer,
-                subject,
-                spki,
-                signature_algorithm,
-            })
-        })?;
-        for name in [&layout.issuer, &layout.subject] {
-            limit_attributes(der.get(name.clone()).unwrap_or_default())?;
-        }
-        reader.finish(layout)
-    }
-}
-
-/// Passes over one element and says where it was.
-fn skip<'a>(reader: &mut impl Reader<'a>) -> der::Result<Range<usize>> {
-    let start = position(reader)?;
-    reader.tlv_bytes()?;
-    Ok(start..position(reader)?)
-}
-
-fn position<'a>(reader: &impl Reader<'a>) -> der::Result<usize> {
-    usize::try_from(reader.offset())
-}
-
-/// Refuses a name with more than [`MAX_ATTRIBUTES`] in one relative name: the parser sorts them by insertion, so
-/// that the square of what fits into a handshake message would be a stranger's to spend.
-fn limit_attributes(name: &[u8]) -> der::Result<()> {
-    for relative_name in Vec::<AnyRef<'_>>::from_der(name)? {
-        let mut reader = SliceReader::new(relative_name.value())?;
-        for _ in 0..MAX_ATTRIBUTES {
-            if !reader.is_finished() {
-                skip(&mut reader)?;
-            }
-        }
-        reader.finish(())?;
-    }
-    Ok(())
-}
-
 /// The elements of a SEQUENCE; none, if any of it is malformed.
 fn sequence(der: &[u8]) -> Vec<AnyRef<'_>> {
     Vec::from_der(der).unwrap_or_default()
@@ -558,21 +416,6 @@ fn sha256(bytes: &[u8]) -> [u8; 32] {
     digest
 }
 
-/// A reader is shown at most so many names of a list that a stranger wrote.
-pub(crate) const MAX_SHOWN_NAMES: usize = 8;
-
-/// The length of the longest DNS name in text (RFC 1035 §2.3.4), so that no real one is cut.
-const MAX_SHOWN_CHARS: usize = 253;
-
-/// In one relative name. Real certificates have one; RFC 5280 sets no limit.
-const MAX_ATTRIBUTES: usize = 32;
-
-/// TBSCertificate's `[0] EXPLICIT Version`.
-const EXPLICIT_VERSION: Tag = Tag::ContextSpecific {
-    constructed: true,
-    number: TagNumber::N0,
-};
-
 /// The SHA-256 of the TLS provider that is compiled in, reached through a cipher suite that uses it (RFC 8446 B.4).
 const SHA256: &dyn rustls::crypto::hash::Hash = match TLS13_AES_128_GCM_SHA256 {
     SupportedCipherSuite::Tls13(suite) => suite.common.hash_provider,
@@ -583,7 +426,8 @@ const SHA256: &dyn rustls::crypto::hash::Hash = match TLS13_AES_128_GCM_SHA256 {
 mod json {
     use serde::ser::{Serialize, SerializeStruct as _, Serializer};
 
-    use super::{Anchor, Certificate, MAX_SHOWN_NAMES, Shown, hex};
+    use super::super::shown::MAX_SHOWN_NAMES;
+    use super::{Anchor, Certificate, Shown, hex};
 
     /// A map for people and their tools: texts escaped and cut, times in RFC 3339, at most 8 names of each kind
     /// beside how many there are in all.

@@ -7,7 +7,8 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
-use super::certificate::{Certificate, MAX_SHOWN_NAMES, Shown};
+use super::certificate::Certificate;
+use super::shown::{MAX_SHOWN_NAMES, Shown};
 
 /// Whether `certificate` is for `host`: a DNS name in ASCII (A-labels for others), or an IP address, in brackets
 /// or not. One dot at the end of a DNS name is ignored, and so is the case of letters.

@@ -12,8 +12,9 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
-use super::certificate::{Certificate, hex};
+use super::certificate::Certificate;
 use super::fault::{Fault, Position, Problem};
+use super::shown::hex;
 use super::sources::{Entry, Item, Source, path_name};
 use crate::error::{Error, ErrorKind};
 

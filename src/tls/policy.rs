@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 use std::fmt;
 
-use super::certificate::Shown;
+use super::shown::Shown;
 use super::verdict::Verdict;
 
 /// What a peer's TLS must show beyond a valid path to a root and the right name.

@@ -16,12 +16,13 @@ use rustls::{CertificateError, OtherError, PeerMisbehaved};
 use webpki::{EndEntityCert, KeyUsage, RawPublicKeyEntity, VerifiedPath};
 use x509_cert::der::DateTime;
 
-use super::certificate::{Anchor, Certificate, MAX_SHOWN_NAMES};
+use super::certificate::{Anchor, Certificate};
 use super::handshake::Witness;
 use super::hostname::match_hostname;
 use super::policy::{Demand, Policy};
 use super::provider;
 use super::roots::RootStore;
+use super::shown::MAX_SHOWN_NAMES;
 use super::verdict::{Check, Code, Outcome, Reason, Refusal, Subject, Verdict};
 use crate::error::{Error, ErrorKind, Result};
 

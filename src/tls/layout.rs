@@ -1,0 +1,89 @@
+//! Where the parts of a certificate lie in its bytes.
+
+use std::ops::Range;
+
+use x509_cert::der::asn1::AnyRef;
+use x509_cert::der::{self, Decode, Reader, SliceReader, Tag, TagNumber};
+
+/// Where the parts lie in the original bytes. A signature is over those, not over what a parser would write again.
+pub(super) struct Layout {
+    pub(super) tbs: Range<usize>,
+    pub(super) issuer: Range<usize>,
+    pub(super) subject: Range<usize>,
+    pub(super) spki: Range<usize>,
+    pub(super) signature_algorithm: Range<usize>,
+}
+
+impl Layout {
+    /// Walks Certificate and TBSCertificate (RFC 5280 §4.1).
+    pub(super) fn read(der: &[u8]) -> der::Result<Self> {
+        let mut reader = SliceReader::new(der)?;
+        let layout = reader.sequence(|certificate| {
+            let tbs_start = position(certificate)?;
+            let (issuer, subject, spki) = certificate.sequence(|tbs| {
+                if tbs.peek_tag()? == EXPLICIT_VERSION {
+                    skip(tbs)?;
+                }
+                skip(tbs)?; // serialNumber
+                skip(tbs)?; // signature
+                let issuer = skip(tbs)?;
+                skip(tbs)?; // validity
+                let subject = skip(tbs)?;
+                let spki = skip(tbs)?;
+                while !tbs.is_finished() {
+                    skip(tbs)?; // unique identifiers, extensions
+                }
+                Ok((issuer, subject, spki))
+            })?;
+            let tbs = tbs_start..position(certificate)?;
+            let signature_algorithm = skip(certificate)?;
+            skip(certificate)?; // signatureValue
+            Ok(Self {
+                tbs,
+                issuer,
+                subject,
+                spki,
+                signature_algorithm,
+            })
+        })?;
+        for name in [&layout.issuer, &layout.subject] {
+            limit_attributes(der.get(name.clone()).unwrap_or_default())?;
+        }
+        reader.finish(layout)
+    }
+}
+
+/// Passes over one element and says where it was.
+fn skip<'a>(reader: &mut impl Reader<'a>) -> der::Result<Range<usize>> {
+    let start = position(reader)?;
+    reader.tlv_bytes()?;
+    Ok(start..position(reader)?)
+}
+
+fn position<'a>(reader: &impl Reader<'a>) -> der::Result<usize> {
+    usize::try_from(reader.offset())
+}
+
+/// Refuses a name with more than [`MAX_ATTRIBUTES`] in one relative name: the parser sorts them by insertion, so
+/// that the square of what fits into a handshake message would be a stranger's to spend.
+fn limit_attributes(name: &[u8]) -> der::Result<()> {
+    for relative_name in Vec::<AnyRef<'_>>::from_der(name)? {
+        let mut reader = SliceReader::new(relative_name.value())?;
+        for _ in 0..MAX_ATTRIBUTES {
+            if !reader.is_finished() {
+                skip(&mut reader)?;
+            }
+        }
+        reader.finish(())?;
+    }
+    Ok(())
+}
+
+/// In one relative name. Real certificates have one; RFC 5280 sets no limit.
+const MAX_ATTRIBUTES: usize = 32;
+
+/// TBSCertificate's `[0] EXPLICIT Version`.
+const EXPLICIT_VERSION: Tag = Tag::ContextSpecific {
+    constructed: true,
+    number: TagNumber::N0,
+};
