@@ -50,6 +50,7 @@ async fn show(url: &str) -> Result<ExitCode, Anything> {
 async fn lab() -> Result<ExitCode, Anything> {
     let lab = Lab::start().await?;
     let client = lab.client()?;
+    let mut out = std::io::stdout();
     let mut unexpected = 0;
     for scenario in Scenario::all() {
         let before = lab.received(scenario);
@@ -66,7 +67,7 @@ async fn lab() -> Result<ExitCode, Anything> {
             true => String::new(),
             false => format!(" -- EXPECTED {}", scenario.expected()),
         };
-        println!("{scenario} {word} {code} {detail}{complaint}");
+        writeln!(out, "{scenario} {word} {code} {detail}{complaint}")?;
         unexpected += usize::from(!is_expected);
     }
     Ok(match unexpected {

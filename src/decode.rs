@@ -343,7 +343,8 @@ const USUAL_RATIO: usize = 4;
 /// meant instead.
 const MAX_SHOWN: usize = 32;
 
-#[cfg(all(test, feature = "gzip", feature = "br", feature = "zstd"))]
+#[cfg(test)]
+#[cfg(all(feature = "gzip", feature = "br", feature = "zstd"))]
 mod tests {
     use std::io::Write;
 
@@ -909,7 +910,8 @@ mod tests {
     }
 }
 
-#[cfg(all(test, not(all(feature = "gzip", feature = "br", feature = "zstd"))))]
+#[cfg(test)]
+#[cfg(not(all(feature = "gzip", feature = "br", feature = "zstd")))]
 mod tests_without_codecs {
     use super::*;
 

@@ -384,7 +384,8 @@ mod tests {
 
     #[test]
     fn headers_that_contradict_the_payload_are_refused() {
-        let rows: [(&[(&str, &str)], Option<u64>, bool); 14] = [
+        type Fields = &'static [(&'static str, &'static str)];
+        let rows: [(Fields, Option<u64>, bool); 14] = [
             (&[], Some(0), true),
             (&[("content-length", "3")], Some(3), true),
             (&[("content-length", "3")], Some(4), false),

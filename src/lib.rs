@@ -19,7 +19,7 @@
 //!
 //! [`fetch`] uses one [`Client`] for the process, which is as the environment says. A client of
 //! your own has roots, an identity and a policy of its own; [`RequestBuilder`] sets what holds for
-//! one call; [`Response`] has the [`Verdict`](tls::Verdict) on its peer, whether it was good or not;
+//! one call; [`Response`] has the [`Verdict`] on its peer, whether it was good or not;
 //! [`Error`] says what was tried and why it stopped.
 //!
 //! # One fetch
@@ -78,6 +78,7 @@ mod timings;
 pub use timings::{Phase, Timings};
 
 pub mod tls;
+pub use tls::{Identity, Policy, RootStore, TlsStream, Verdict};
 
 mod charset;
 mod connect;

@@ -1,6 +1,10 @@
 //! The lab, seen by a client that is nothing but rustls with webpki's verifier and bytes over it.
 #![cfg(feature = "lab")]
-#![expect(clippy::unwrap_used, clippy::panic, reason = "what fails here fails a test")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "what fails here fails a test"
+)]
 
 use std::collections::BTreeSet;
 use std::io;

@@ -77,7 +77,8 @@ mod tests {
 
     #[test]
     fn a_head_leaves_no_doubt_or_is_refused() {
-        let rows: [(&[(&str, &str)], Result<(), Doubt>); 9] = [
+        type Fields = &'static [(&'static str, &'static str)];
+        let rows: [(Fields, Result<(), Doubt>); 9] = [
             (&[], Ok(())),
             (&[("content-length", "3")], Ok(())),
             (&[("transfer-encoding", "chunked")], Ok(())),

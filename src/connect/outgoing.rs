@@ -141,7 +141,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_stream_is_held_to_its_promise() {
-        let rows: [(&[Result<&str, &str>], Option<u64>, Result<&str, &str>); 7] = [
+        type Piece = Result<&'static str, &'static str>;
+        let rows: [(&[Piece], Option<u64>, Piece); 7] = [
             (&[Ok("ab"), Ok("c")], None, Ok("abc")),
             (&[Ok("ab"), Ok("c")], Some(3), Ok("abc")),
             (&[], Some(0), Ok("")),

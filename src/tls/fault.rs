@@ -40,10 +40,7 @@ impl Fault {
 
     /// The whole reason in one line, without the source.
     pub(crate) fn reason(&self) -> String {
-        let place = self
-            .position
-            .map(|position| format!("{position}: "))
-            .unwrap_or_default();
+        let place = self.place();
         match &self.problem {
             Problem::Unreadable(cause) => format!("{place}{}: {cause}", self.problem),
             problem => format!("{place}{problem}"),
@@ -52,10 +49,7 @@ impl Fault {
 
     /// The error for a caller who wanted `what`, such as "CA certificates".
     pub(crate) fn into_error(self, what: &str) -> Error {
-        let place = self
-            .position
-            .map(|position| format!("{position}: "))
-            .unwrap_or_default();
+        let place = self.place();
         let message = format!(
             "cannot read {what} from {}: {place}{}",
             self.source, self.problem
@@ -65,6 +59,12 @@ impl Fault {
             Problem::Unreadable(cause) => error.with_source(cause),
             _ => error,
         }
+    }
+
+    fn place(&self) -> String {
+        self.position
+            .map(|position| format!("{position}: "))
+            .unwrap_or_default()
     }
 }
 

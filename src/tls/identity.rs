@@ -337,7 +337,8 @@ fn no_key(fault: Fault) -> Error {
 /// A leaf and the 6 intermediates that webpki follows at most, and as many again for issuers that were cross-signed.
 const MAX_CERTIFICATES: usize = 14;
 
-#[cfg(all(test, feature = "lab"))]
+#[cfg(test)]
+#[cfg(feature = "lab")]
 mod tests {
     use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 

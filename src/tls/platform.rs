@@ -3,6 +3,8 @@
 //! rustls-native-certs could answer both, but it takes an empty variable for a path, and on Unix it does not say which
 //! file a certificate came from: it is asked only where the store is not made of files.
 
+#[cfg(all(unix, not(target_os = "macos")))]
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -59,9 +61,13 @@ pub(super) struct Store {
 #[cfg(all(unix, not(target_os = "macos")))]
 pub(super) fn store() -> Store {
     let places = openssl_probe::probe();
+    let mut folders = places.cert_dir;
+    // Some distributions reach one folder by several of those paths.
+    let mut known = HashSet::new();
+    folders.retain(|path| known.insert(path.canonicalize().unwrap_or_else(|_| path.clone())));
     Store {
         file: places.cert_file,
-        folders: places.cert_dir,
+        folders,
         ..Store::default()
     }
 }

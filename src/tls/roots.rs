@@ -318,20 +318,19 @@ impl Held {
                 Err(fault) => faults.push(fault),
             }
         }
-        match faults.first() {
-            Some(first) if usable == 0 => {
-                let first = format!("{}: {}", first.source(), first.reason());
-                let skipped = faults.len();
-                Err(Fault::of(
-                    &folder,
-                    Problem::NoUsableMember { skipped, first },
-                ))
-            }
-            _ => {
-                faults.into_iter().for_each(|fault| self.skip(fault));
-                Ok(())
-            }
+        if usable == 0 {
+            let problem = match faults.first() {
+                Some(first) => Problem::NoUsableMember {
+                    skipped: faults.len(),
+                    first: format!("{}: {}", first.source(), first.reason()),
+                },
+                // Links that lead to each other.
+                None => Problem::EmptyFolder,
+            };
+            return Err(Fault::of(&folder, problem));
         }
+        faults.into_iter().for_each(|fault| self.skip(fault));
+        Ok(())
     }
 
     /// Adds what is usable; says how much that was, and what the rest is.
@@ -437,7 +436,8 @@ fn nothing_found(skipped: &[Skipped]) -> Error {
     Error::new(ErrorKind::Config, message)
 }
 
-#[cfg(all(test, feature = "lab"))]
+#[cfg(test)]
+#[cfg(feature = "lab")]
 mod tests {
     use std::fs;
     use std::path::PathBuf;
@@ -720,7 +720,7 @@ mod tests {
 
         let store = RootStore::empty().add_pem_dir(scratch.path()).unwrap();
         assert_eq!(subjects(&store), ["CN=a", "CN=b"]);
-        assert!(sources(&store)[0].ends_with("/5ed36f99.0"));
+        assert!(sources(&store)[0].ends_with("/a.pem"));
         let skipped = skipped(&store);
         let expected = [
             "/README: no line in it begins with",
@@ -733,6 +733,17 @@ mod tests {
         for (skipped, expected) in skipped.iter().zip(expected) {
             assert!(skipped.contains(expected), "{skipped}");
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_folder_of_links_to_each_other_is_empty() {
+        let scratch = Scratch::new();
+        for (link, target) in [("a", "b"), ("b", "a"), ("c", "c")] {
+            std::os::unix::fs::symlink(target, scratch.path().join(link)).unwrap();
+        }
+        let message = refusal(RootStore::empty().add_pem_dir(scratch.path()));
+        assert!(message.contains(": the folder is empty"), "{message}");
     }
 
     #[test]
@@ -802,7 +813,7 @@ mod tests {
                 "from SSL_CERT_FILE=/nowhere/ca.pem: there is nothing",
             ),
             (Some(empty.into()), None, "empty.pem: it is empty"),
-            (Some(hollow.clone().into()), None, "SSL_CERT_DIR"),
+            (Some(hollow.into()), None, "SSL_CERT_DIR"),
             (
                 Some(file.into()),
                 Some("/nowhere".into()),
@@ -844,7 +855,7 @@ mod tests {
     #[test]
     fn certificates_of_a_store_without_files_are_the_platforms() {
         let a = ca("a");
-        let certificates = vec![a.der.clone().into(), vec![0x30, 0].into()];
+        let certificates = vec![a.der.into(), vec![0x30, 0].into()];
         let store = platform::Store {
             certificates,
             ..platform::Store::default()

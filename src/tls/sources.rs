@@ -5,7 +5,9 @@
 //! Finding them is ours, because its reader passes over in silence a kind of entry it does not know, an entry behind a
 //! byte order mark or white space, and a BEGIN that is followed by another BEGIN.
 
-use std::fs::{self, File};
+use std::collections::HashSet;
+use std::ffi::OsString;
+use std::fs::{self, DirEntry, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -30,17 +32,14 @@ impl Source {
     }
 
     pub(crate) fn reader(reader: impl Read) -> Result<Self, Fault> {
-        Self::read("reader".into(), reader)
+        Self::read("reader".into(), reader, 0)
     }
 
     /// A file that somebody named. It need not be a regular one: a pipe will do.
     pub(crate) fn file(name: Arc<str>, path: &Path) -> Result<Self, Fault> {
         match fs::metadata(path) {
             Ok(metadata) if metadata.is_dir() => Err(Fault::of(&name, Problem::IsFolder)),
-            Ok(_) => match File::open(path) {
-                Ok(file) => Self::read(name, file),
-                Err(error) => Err(Fault::of(&name, error.into())),
-            },
+            Ok(metadata) => Self::open(name, path, metadata.len()),
             Err(error) => Err(Fault::of(&name, error.into())),
         }
     }
@@ -48,7 +47,7 @@ impl Source {
     /// A file that was found in a folder: a regular one or a link to one, for to open anything else may block.
     pub(crate) fn member(name: Arc<str>, path: &Path) -> Result<Self, Fault> {
         match fs::metadata(path) {
-            Ok(metadata) if metadata.is_file() => Self::file(name, path),
+            Ok(metadata) if metadata.is_file() => Self::open(name, path, metadata.len()),
             Ok(_) => Err(Fault::of(&name, Problem::NotRegular)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 Err(Fault::of(&name, Problem::DanglingLink))
@@ -88,9 +87,17 @@ impl Source {
         Fault::of(&self.name, problem)
     }
 
-    fn read(name: Arc<str>, reader: impl Read) -> Result<Self, Fault> {
+    fn open(name: Arc<str>, path: &Path, length: u64) -> Result<Self, Fault> {
+        match File::open(path) {
+            Ok(file) => Self::read(name, file, length),
+            Err(error) => Err(Fault::of(&name, error.into())),
+        }
+    }
+
+    /// Reads to the end, for which room of the expected length is made at once.
+    fn read(name: Arc<str>, reader: impl Read, expected: u64) -> Result<Self, Fault> {
         let max = MAX_MIB << 20;
-        let mut bytes = Vec::new();
+        let mut bytes = Vec::with_capacity(expected.min(max) as usize + 1);
         match reader.take(max + 1).read_to_end(&mut bytes) {
             Ok(length) if length as u64 > max => {
                 Err(Fault::of(&name, Problem::TooLarge { max_mib: MAX_MIB }))
@@ -118,20 +125,27 @@ impl Source {
     }
 }
 
-/// The paths in a folder, sorted, so that the same folder always reads the same.
+/// The paths in a folder, sorted, so that the same folder always reads the same. A link to a neighbour is left out, for
+/// that is the same file: `openssl rehash` makes at least one for each certificate.
 pub(crate) fn folder(name: &Arc<str>, path: &Path) -> Result<Vec<PathBuf>, Fault> {
     let metadata = fs::metadata(path).map_err(|error| Fault::of(name, error.into()))?;
     if !metadata.is_dir() {
         return Err(Fault::of(name, Problem::IsFile));
     }
-    let members =
-        fs::read_dir(path).and_then(|members| members.map(|member| Ok(member?.path())).collect());
-    let mut members: Vec<PathBuf> = members.map_err(|error| Fault::of(name, error.into()))?;
+    let members = fs::read_dir(path).and_then(|members| members.collect::<io::Result<Vec<_>>>());
+    let members = members.map_err(|error| Fault::of(name, error.into()))?;
     if members.is_empty() {
         return Err(Fault::of(name, Problem::EmptyFolder));
     }
-    members.sort();
-    Ok(members)
+    let names: HashSet<OsString> = members.iter().map(DirEntry::file_name).collect();
+    let is_alias = |member: &&DirEntry| {
+        let target = fs::read_link(member.path());
+        target.is_ok_and(|target| names.contains(target.as_os_str()))
+    };
+    let distinct = members.iter().filter(|member| !is_alias(member));
+    let mut paths: Vec<PathBuf> = distinct.map(DirEntry::path).collect();
+    paths.sort();
+    Ok(paths)
 }
 
 /// A path as messages write it: what could act on a terminal is escaped, and other letters are left alone.
