@@ -278,8 +278,15 @@ pub(crate) struct Trust {
     identity: Option<Identity>,
     policy: Policy,
     clock: Clock,
-    verified: OnceLock<Arc<Tls>>,
-    reported: OnceLock<Arc<Tls>>,
+    verified: Made,
+    reported: Made,
+}
+
+/// A TLS configuration that is made at its first use.
+#[derive(Debug, Default)]
+struct Made {
+    tls: OnceLock<Arc<Tls>>,
+    making: Arc<blocking::Shared<Result<Arc<Tls>>>>,
 }
 
 impl Trust {
@@ -299,8 +306,8 @@ impl Trust {
             identity,
             policy,
             clock,
-            verified: OnceLock::new(),
-            reported: OnceLock::new(),
+            verified: Made::default(),
+            reported: Made::default(),
         };
         if trust.roots.is_some() {
             trust.make(Demand::Verified)?;
@@ -309,11 +316,12 @@ impl Trust {
     }
 
     async fn tls(self: &Arc<Self>, demand: Demand) -> Result<Arc<Tls>> {
-        if let Some(tls) = self.made(demand).get() {
+        let made = self.made(demand);
+        if let Some(tls) = made.tls.get() {
             return Ok(Arc::clone(tls));
         }
         let trust = Arc::clone(self);
-        blocking::run(move || trust.make(demand)).await?
+        made.making.run(move || trust.make(demand)).await?
     }
 
     fn make(&self, demand: Demand) -> Result<Arc<Tls>> {
@@ -328,10 +336,12 @@ impl Trust {
             demand,
             self.clock.clone(),
         )?;
-        Ok(Arc::clone(self.made(demand).get_or_init(|| Arc::new(tls))))
+        Ok(Arc::clone(
+            self.made(demand).tls.get_or_init(|| Arc::new(tls)),
+        ))
     }
 
-    fn made(&self, demand: Demand) -> &OnceLock<Arc<Tls>> {
+    fn made(&self, demand: Demand) -> &Made {
         match demand {
             Demand::Verified => &self.verified,
             Demand::Reported => &self.reported,

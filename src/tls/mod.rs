@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use rustls::client::{ClientSessionMemoryCache, Resumption};
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::UnixTime;
 use rustls::time_provider::TimeProvider;
 use rustls::{ClientConfig, SupportedProtocolVersion};
 
@@ -18,6 +17,8 @@ pub use policy::{Policy, Version};
 pub use roots::{RootStore, Skipped};
 pub use verdict::{Check, Outcome, Reason, Subject, Verdict};
 pub use verify::{Presented, Verifier, VerifierBuilder};
+
+pub use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 
 pub(crate) mod certificate;
 pub(crate) mod fault;
