@@ -218,7 +218,9 @@ impl<'a> Case<'a> {
         match self.path(judge, moment, usage) {
             Ok((chain, anchor)) => verdict(host, reasons, true, chain, Some(anchor)),
             Err(reason) => {
-                reasons.push(reason);
+                // Another's dates prove nothing at a moment that is not now.
+                let is_of_now = moment == now || reason.rank().subject() != Subject::Validity;
+                reasons.extend(is_of_now.then_some(reason));
                 let chain = self.presented_chain();
                 verdict(host, reasons, false, chain, None)
             }
