@@ -13,7 +13,10 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls13_signature_with_raw_key};
 use rustls::pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, UnixTime};
 use rustls::{CertificateError, OtherError, PeerMisbehaved};
-use webpki::{EndEntityCert, KeyUsage, RawPublicKeyEntity, VerifiedPath};
+use webpki::{
+    EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeIdIter, KeyUsage, RawPublicKeyEntity,
+    VerifiedPath,
+};
 use x509_cert::der::DateTime;
 
 use super::certificate::{Anchor, Certificate};
@@ -210,11 +213,10 @@ impl<'a> Case<'a> {
             true => self.leaf.not_after_unix(),
             false => now,
         };
-        let usage =
-            match leaf_is_at_fault(Subject::Purpose) && self.is_for(CLIENT_AUTH) == Some(true) {
-                true => KeyUsage::client_auth(),
-                false => KeyUsage::server_auth(),
-            };
+        let usage = match leaf_is_at_fault(Subject::Purpose) {
+            true => Usage::Any,
+            false => Usage::Server,
+        };
         match self.path(judge, moment, usage) {
             Ok((chain, anchor)) => verdict(host, reasons, true, chain, Some(anchor)),
             Err(reason) => {
@@ -232,7 +234,7 @@ impl<'a> Case<'a> {
         &self,
         judge: &Judge,
         now: UnixTime,
-        usage: KeyUsage,
+        usage: Usage,
     ) -> Result<(Vec<Certificate>, Anchor), Reason> {
         let end_entity = EndEntityCert::try_from(self.leaf_der)
             .map_err(|error| self.explain(judge, error, now))?;
@@ -540,6 +542,23 @@ impl<'a> Case<'a> {
         match self.issuers().find(|certificate| is_meant(certificate)) {
             Some(issuer) => format!("the certificate of its issuer {}", issuer.subject()),
             None => String::from("a certificate on the path"),
+        }
+    }
+}
+
+/// What the certificates of a path must be for.
+#[derive(Clone, Copy)]
+enum Usage {
+    Server,
+    /// Whatever the leaf is for: it is refused for that already.
+    Any,
+}
+
+impl ExtendedKeyUsageValidator for Usage {
+    fn validate(&self, purposes: KeyPurposeIdIter<'_, '_>) -> Result<(), webpki::Error> {
+        match self {
+            Self::Server => KeyUsage::server_auth().validate(purposes),
+            Self::Any => Ok(()),
         }
     }
 }
