@@ -197,6 +197,8 @@ impl<'a> Case<'a> {
 
     fn decide(self, judge: &Judge, host: String, now: UnixTime) -> Verdict {
         let mut reasons = Vec::new();
+        // The key signs the handshake, not the path: webpki does not look at it.
+        reasons.extend(weak_key(&self.leaf));
         reasons.extend(self.purpose(&judge.policy));
         reasons.extend(self.name(&host));
         reasons.extend(self.validity(now));
@@ -513,28 +515,15 @@ impl<'a> Case<'a> {
 
     fn bad_signature(&self) -> Reason {
         // The provider refuses small RSA keys by calling the signature bad.
-        let weak = std::iter::once(self.leaf.clone())
-            .chain(self.issuers())
-            .find(|certificate| {
-                certificate
-                    .rsa_bits()
-                    .is_some_and(|bits| bits < MIN_RSA_BITS)
-            });
-        match weak {
-            Some(certificate) => Reason::new(
-                Code::WeakKey,
-                format!(
-                    "the key of {} is {}; RSA keys below {MIN_RSA_BITS} bits are not accepted",
-                    certificate.subject(),
-                    certificate.key_description()
-                ),
-            ),
-            None => Reason::new(
-                Code::BadSignature,
-                "a signature on the path does not fit its issuer's key: the certificate was \
-                 altered, or forged",
-            ),
-        }
+        self.issuers()
+            .find_map(|issuer| weak_key(&issuer))
+            .unwrap_or_else(|| {
+                Reason::new(
+                    Code::BadSignature,
+                    "a signature on the path does not fit its issuer's key: the certificate was \
+                     altered, or forged",
+                )
+            })
     }
 
     /// The certificate of the chain that `is_meant`, in words.
@@ -598,6 +587,22 @@ fn refused_unread(host: String, reason: Reason) -> Verdict {
         Check::new(each, outcome)
     });
     Verdict::new(host, checks.into(), Vec::new(), None)
+}
+
+fn weak_key(certificate: &Certificate) -> Option<Reason> {
+    let is_weak = certificate
+        .rsa_bits()
+        .is_some_and(|bits| bits < MIN_RSA_BITS);
+    is_weak.then(|| {
+        Reason::new(
+            Code::WeakKey,
+            format!(
+                "the key of {} is {}; RSA keys below {MIN_RSA_BITS} bits are not accepted",
+                certificate.subject(),
+                certificate.key_description()
+            ),
+        )
+    })
 }
 
 fn expired(whose: &str, not_after: UnixTime, now: UnixTime) -> Reason {
