@@ -5,7 +5,7 @@
 //! [`MAX_THREADS`], and each ends when it finds nothing left to do.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::oneshot;
 
@@ -15,72 +15,12 @@ use crate::error::{Error, ErrorKind, Result};
 pub(super) async fn run<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
     let (done, result) = oneshot::channel();
     enqueue(Box::new(move || {
-        // Behind slow names there may be many whose callers have given up.
-        if !done.is_closed() {
-            let _ = done.send(work());
-        }
+        let _ = done.send(work());
     }))?;
     // The sender is dropped unsent only if the work panicked.
-    result.await.map_err(|_| no_result())
-}
-
-/// Work that many wait for at once: one thread does it, and all have its result.
-///
-/// Whoever waits holds nothing that another waits for, so that a caller whose runtime is parked
-/// stops nobody.
-#[derive(Debug)]
-pub(super) struct Shared<T>(Mutex<Vec<oneshot::Sender<T>>>);
-
-impl<T> Default for Shared<T> {
-    fn default() -> Self {
-        Self(Mutex::default())
-    }
-}
-
-impl<T: Clone + Send + 'static> Shared<T> {
-    /// Runs `work`, or waits for it if it is running already.
-    pub(super) async fn run(
-        self: &Arc<Self>,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T> {
-        let (done, result) = oneshot::channel();
-        let is_first = {
-            let mut waiting = self.waiting();
-            waiting.push(done);
-            waiting.len() == 1
-        };
-        if is_first {
-            let waiting = Waiting(Arc::clone(self));
-            enqueue(Box::new(move || waiting.tell(work())))?;
-        }
-        result.await.map_err(|_| no_result())
-    }
-
-    fn waiting(&self) -> MutexGuard<'_, Vec<oneshot::Sender<T>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Those who wait. If the work panics or is never begun they are let go, and the next may try.
-struct Waiting<T: Clone + Send + 'static>(Arc<Shared<T>>);
-
-impl<T: Clone + Send + 'static> Waiting<T> {
-    fn tell(&self, result: T) {
-        let waiting = std::mem::take(&mut *self.0.waiting());
-        for waiter in waiting {
-            let _ = waiter.send(result.clone());
-        }
-    }
-}
-
-impl<T: Clone + Send + 'static> Drop for Waiting<T> {
-    fn drop(&mut self) {
-        self.0.waiting().clear();
-    }
-}
-
-fn no_result() -> Error {
-    Error::new(ErrorKind::Config, "a blocking call ended without a result")
+    result
+        .await
+        .map_err(|_| Error::new(ErrorKind::Config, "a blocking call ended without a result"))
 }
 
 type Job = Box<dyn FnOnce() + Send>;
@@ -141,8 +81,6 @@ const MAX_THREADS: usize = 32;
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
     use super::*;
 
     #[tokio::test]
@@ -164,36 +102,5 @@ mod tests {
             }
         }
         assert_eq!((sum, failed), (199 * 200 / 2 - 100, 1));
-    }
-
-    #[tokio::test]
-    async fn shared_work_is_done_once_and_a_panic_does_not_end_it_for_good() {
-        let shared: Arc<Shared<usize>> = Arc::default();
-        let runs = Arc::new(AtomicUsize::new(0));
-        let (start, may_start) = std::sync::mpsc::channel();
-        let mut may_start = Some(may_start);
-        let waiters: Vec<_> = (0..100)
-            .map(|_| {
-                let (shared, runs) = (Arc::clone(&shared), Arc::clone(&runs));
-                // The first to come has the gate, and nobody else runs.
-                let gate = may_start.take();
-                tokio::spawn(async move {
-                    let work = move || {
-                        gate.map(|gate| gate.recv());
-                        runs.fetch_add(1, Ordering::SeqCst) + 1
-                    };
-                    shared.run(work).await
-                })
-            })
-            .collect();
-        while shared.waiting().len() < 100 {
-            tokio::task::yield_now().await;
-        }
-        start.send(()).unwrap();
-        for waiter in waiters {
-            assert_eq!(waiter.await.unwrap().unwrap(), 1);
-        }
-        assert!(shared.run(|| panic!("the one that fails")).await.is_err());
-        assert_eq!(shared.run(|| 7).await.unwrap(), 7);
     }
 }

@@ -278,15 +278,8 @@ pub(crate) struct Trust {
     identity: Option<Identity>,
     policy: Policy,
     clock: Clock,
-    verified: Made,
-    reported: Made,
-}
-
-/// A TLS configuration that is made at its first use.
-#[derive(Debug, Default)]
-struct Made {
-    tls: OnceLock<Arc<Tls>>,
-    making: Arc<blocking::Shared<Result<Arc<Tls>>>>,
+    verified: OnceLock<Arc<Tls>>,
+    reported: OnceLock<Arc<Tls>>,
 }
 
 impl Trust {
@@ -306,8 +299,8 @@ impl Trust {
             identity,
             policy,
             clock,
-            verified: Made::default(),
-            reported: Made::default(),
+            verified: OnceLock::new(),
+            reported: OnceLock::new(),
         };
         if trust.roots.is_some() {
             trust.make(Demand::Verified)?;
@@ -316,12 +309,11 @@ impl Trust {
     }
 
     async fn tls(self: &Arc<Self>, demand: Demand) -> Result<Arc<Tls>> {
-        let made = self.made(demand);
-        if let Some(tls) = made.tls.get() {
+        if let Some(tls) = self.made(demand).get() {
             return Ok(Arc::clone(tls));
         }
         let trust = Arc::clone(self);
-        made.making.run(move || trust.make(demand)).await?
+        blocking::run(move || trust.make(demand)).await?
     }
 
     fn make(&self, demand: Demand) -> Result<Arc<Tls>> {
@@ -336,12 +328,10 @@ impl Trust {
             demand,
             self.clock.clone(),
         )?;
-        Ok(Arc::clone(
-            self.made(demand).tls.get_or_init(|| Arc::new(tls)),
-        ))
+        Ok(Arc::clone(self.made(demand).get_or_init(|| Arc::new(tls))))
     }
 
-    fn made(&self, demand: Demand) -> &Made {
+    fn made(&self, demand: Demand) -> &OnceLock<Arc<Tls>> {
         match demand {
             Demand::Verified => &self.verified,
             Demand::Reported => &self.reported,
