@@ -5,9 +5,9 @@
 //! [`MAX_THREADS`], and each ends when it finds nothing left to do.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::oneshot;
+use tokio::sync::oneshot::{self, Receiver, error::RecvError};
 
 use crate::error::{Error, ErrorKind, Result};
 
@@ -17,10 +17,76 @@ pub(super) async fn run<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'st
     enqueue(Box::new(move || {
         let _ = done.send(work());
     }))?;
-    // The sender is dropped unsent only if the work panicked.
-    result
-        .await
-        .map_err(|_| Error::new(ErrorKind::Config, "a blocking call ended without a result"))
+    result.await.map_err(without_outcome)
+}
+
+/// The sender is dropped unsent only if the work panicked.
+fn without_outcome(_: RecvError) -> Error {
+    Error::new(ErrorKind::Config, "a blocking call ended without a result")
+}
+
+/// Work whose outcome is the same for all who ask: it runs once, on one thread, however many wait.
+pub(super) struct Once<T>(Mutex<Asked<T>>);
+
+struct Asked<T> {
+    runs: bool,
+    waiting: Vec<oneshot::Sender<T>>,
+}
+
+impl<T: Clone + Send> Once<T> {
+    pub(super) const fn new() -> Self {
+        Self(Mutex::new(Asked {
+            runs: false,
+            waiting: Vec::new(),
+        }))
+    }
+
+    /// The outcome of `work`, or of the like that runs already. It is not kept: who comes later
+    /// starts anew.
+    pub(super) async fn run(&'static self, work: fn() -> T) -> Result<T> {
+        self.ask(work)?.await.map_err(without_outcome)
+    }
+
+    fn ask(&'static self, work: fn() -> T) -> Result<Receiver<T>> {
+        let (done, outcome) = oneshot::channel();
+        let mut asked = self.asked();
+        asked.waiting.retain(|waiting| !waiting.is_closed());
+        asked.waiting.push(done);
+        if !asked.runs {
+            enqueue(Box::new(move || {
+                let ends = Ends(self);
+                let outcome = work();
+                for waiting in ends.take() {
+                    let _ = waiting.send(outcome.clone());
+                }
+            }))?;
+            asked.runs = true;
+        }
+        Ok(outcome)
+    }
+
+    fn asked(&self) -> MutexGuard<'_, Asked<T>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Ends a run, also if the work panics: nobody is left waiting then.
+struct Ends<T: Clone + Send + 'static>(&'static Once<T>);
+
+impl<T: Clone + Send> Ends<T> {
+    fn take(&self) -> Vec<oneshot::Sender<T>> {
+        let mut asked = self.0.asked();
+        asked.runs = false;
+        std::mem::take(&mut asked.waiting)
+    }
+}
+
+impl<T: Clone + Send> Drop for Ends<T> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.take();
+        }
+    }
 }
 
 type Job = Box<dyn FnOnce() + Send>;
@@ -55,7 +121,7 @@ fn enqueue(job: Job) -> Result<()> {
             queue.jobs.pop_back();
             Err(Error::new(
                 ErrorKind::Config,
-                "no thread can be started to resolve a name",
+                "no thread can be started for a blocking call",
             )
             .with_source(error))
         }
@@ -81,6 +147,8 @@ const MAX_THREADS: usize = 32;
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
 
     #[tokio::test]
@@ -102,5 +170,30 @@ mod tests {
             }
         }
         assert_eq!((sum, failed), (199 * 200 / 2 - 100, 1));
+    }
+
+    #[tokio::test]
+    async fn what_all_wait_for_runs_once_and_again_after_it_ended() {
+        static GATE: Mutex<()> = Mutex::new(());
+        static RUNS: AtomicUsize = AtomicUsize::new(0);
+        static ONCE: Once<usize> = Once::new();
+        fn work() -> usize {
+            drop(GATE.lock());
+            let run = RUNS.fetch_add(1, Ordering::SeqCst);
+            assert!(run != 1, "the one that fails");
+            run
+        }
+        for (run, expected) in [Some(0), None, Some(2)].into_iter().enumerate() {
+            let shut = GATE.lock().unwrap();
+            let callers: Vec<_> = (0..100).map(|_| tokio::spawn(ONCE.run(work))).collect();
+            while ONCE.asked().waiting.len() < 100 {
+                tokio::task::yield_now().await;
+            }
+            drop(shut);
+            for caller in callers {
+                assert_eq!(caller.await.unwrap().ok(), expected);
+            }
+            assert_eq!(RUNS.load(Ordering::SeqCst), run + 1);
+        }
     }
 }

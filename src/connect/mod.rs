@@ -302,25 +302,26 @@ impl Trust {
             verified: OnceLock::new(),
             reported: OnceLock::new(),
         };
-        if trust.roots.is_some() {
-            trust.make(Demand::Verified)?;
+        if let Some(roots) = &trust.roots {
+            trust.make(roots.clone(), Demand::Verified)?;
         }
         Ok(Arc::new(trust))
     }
 
-    async fn tls(self: &Arc<Self>, demand: Demand) -> Result<Arc<Tls>> {
+    async fn tls(&self, demand: Demand) -> Result<Arc<Tls>> {
         if let Some(tls) = self.made(demand).get() {
             return Ok(Arc::clone(tls));
         }
-        let trust = Arc::clone(self);
-        blocking::run(move || trust.make(demand)).await?
-    }
-
-    fn make(&self, demand: Demand) -> Result<Arc<Tls>> {
         let roots = match &self.roots {
             Some(roots) => roots.clone(),
-            None => RootStore::native()?,
+            // Files may hang (a network drive, a pipe): they take one thread then, and leave the
+            // rest to those who resolve names.
+            None => NATIVE.run(RootStore::native).await??,
         };
+        self.make(roots, demand)
+    }
+
+    fn make(&self, roots: RootStore, demand: Demand) -> Result<Arc<Tls>> {
         let tls = Tls::new(
             roots,
             self.identity.as_ref(),
@@ -338,6 +339,8 @@ impl Trust {
         }
     }
 }
+
+static NATIVE: blocking::Once<Result<RootStore>> = blocking::Once::new();
 
 #[cfg(test)]
 mod tests {
