@@ -43,8 +43,9 @@
 //! # Log
 //!
 //! By `tracing`: a span `fetch` at INFO and one `hop` each at DEBUG, with the field names of
-//! OpenTelemetry's HTTP conventions; redirects and replays at DEBUG; WARN for a connection whose
-//! peer is not verified, for an empty SSL_CERT_FILE, and for PYTHONHTTPSVERIFY, which is not read.
+//! OpenTelemetry's HTTP conventions; redirects and replays at DEBUG; WARN for each
+//! connection of which verification is not demanded (`tls.verified` says what came of it all the
+//! same), for an empty SSL_CERT_FILE or SSL_CERT_DIR, and for PYTHONHTTPSVERIFY, which is not read.
 //!
 //! # Out of scope
 //!

@@ -90,14 +90,16 @@ pub(crate) fn replayed(error: &Error) {
     );
 }
 
-/// A connection is used without its peer having been verified.
+/// A connection is used of which verification was not demanded. Its peer was judged all the same,
+/// and may even have passed: had it not, it would be used too.
 pub(crate) fn unverified(origin: &Origin, verdict: Option<&Verdict>) {
     let reason = verdict.and_then(Verdict::reason);
     warn!(
         "server.address" = origin.host(),
         "server.port" = origin.port(),
+        "tls.verified" = verdict.is_some_and(Verdict::is_verified),
         "error.type" = reason.map_or("none", |reason| reason.code()),
-        "the peer of this connection is not verified: anybody on the way can answer in its name",
+        "this connection is used whoever its peer is: verification was not demanded, and anybody on the way can answer",
     );
 }
 
