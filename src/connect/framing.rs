@@ -25,6 +25,8 @@ pub(super) fn check(head: &Parts) -> Result<(), Doubt> {
     let mut codings = head.headers.get_all(TRANSFER_ENCODING).iter();
     match (codings.next(), codings.next()) {
         (None, _) => Ok(()),
+        // Section 6.1: such a framing is faulty, even where the status allows no body to frame.
+        (Some(_), _) if head.version == Version::HTTP_10 => Err(Doubt::CodingBefore11),
         // Section 6.1: a server that sends both is out of step, or an attack.
         (Some(_), _) if head.headers.contains_key(CONTENT_LENGTH) => Err(Doubt::LengthAndCoding),
         (Some(coding), None) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => Ok(()),
@@ -40,6 +42,7 @@ pub(super) enum Doubt {
     TooManyFields,
     LengthAndCoding,
     UnaskedCoding,
+    CodingBefore11,
     EndlessInterim,
 }
 
@@ -60,6 +63,9 @@ impl fmt::Display for Doubt {
             Self::UnaskedCoding => {
                 f.write_str("the reply's Transfer-Encoding is not chunked, the only one we know")
             }
+            Self::CodingBefore11 => f.write_str(
+                "the reply is HTTP/1.0 and has a Transfer-Encoding, which came with 1.1",
+            ),
             Self::EndlessInterim => write!(
                 f,
                 "the server sent more than {} interim (1xx) responses",
