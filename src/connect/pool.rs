@@ -295,6 +295,7 @@ async fn open(connected: Connected<Stream>, deadline: Deadline) -> Result<(Sende
             ErrorKind::ConnectionClosed,
             "the connection failed before a request was sent",
         )
+        .with_phase(Phase::FirstByte)
         .with_source(error)
     };
     let io = TokioIo::new(stream);
@@ -305,7 +306,7 @@ async fn open(connected: Connected<Stream>, deadline: Deadline) -> Result<(Sende
             .max_header_list_size(limits::RESPONSE_HEAD)
             .handshake(io);
         let (sender, driver) = deadline
-            .run(Phase::Connect, handshake)
+            .run(Phase::FirstByte, handshake)
             .await?
             .map_err(failed)?;
         tokio::spawn(async move {
@@ -317,7 +318,7 @@ async fn open(connected: Connected<Stream>, deadline: Deadline) -> Result<(Sende
             .max_header_size(limits::RESPONSE_HEAD as usize)
             .handshake(io);
         let (sender, driver) = deadline
-            .run(Phase::Connect, handshake)
+            .run(Phase::FirstByte, handshake)
             .await?
             .map_err(failed)?;
         tokio::spawn(async move {
