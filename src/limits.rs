@@ -82,12 +82,8 @@ impl Deadline {
 
     /// Another clock, started now.
     pub(crate) fn on(clock: Clock, budget: Duration) -> Self {
-        let now = Instant::now();
-        // A budget beyond what Instant can say is no limit that anybody will see: thirty years,
-        // as tokio has it.
-        let far = || now + Duration::from_secs(86_400 * 365 * 30);
         Self {
-            ends: now.checked_add(budget).unwrap_or_else(far),
+            ends: Instant::now() + budget.min(FAR),
             budget,
             clock,
         }
@@ -158,6 +154,10 @@ impl fmt::Display for Elapsed {
 
 impl std::error::Error for Elapsed {}
 
+/// A limit that nobody will see: thirty years, as tokio has it. What is near the end of what an
+/// Instant can say would have tokio's timers overflow.
+const FAR: Duration = Duration::from_secs(86_400 * 365 * 30);
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -199,5 +199,21 @@ mod tests {
     async fn a_budget_beyond_all_instants_is_no_panic() {
         let total = Deadline::start(Duration::MAX);
         assert_eq!(total.run(Phase::Body, async { 1 }).await, Ok(1));
+    }
+
+    #[tokio::test]
+    async fn the_last_budget_that_an_instant_can_say_is_no_panic() {
+        let now = Instant::now();
+        let (mut fits, mut beyond) = (Duration::ZERO, Duration::MAX);
+        while beyond - fits > Duration::from_micros(1) {
+            let middle = fits + (beyond - fits) / 2;
+            match now.checked_add(middle) {
+                Some(_) => fits = middle,
+                None => beyond = middle,
+            }
+        }
+        let total = Deadline::start(fits - Duration::from_micros(500));
+        let waited = total.run(Phase::Body, tokio::task::yield_now()).await;
+        assert_eq!(waited, Ok(()));
     }
 }
