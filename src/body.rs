@@ -114,6 +114,8 @@ impl Body {
     /// Reads it to its end, under the limits of what is buffered.
     pub(crate) async fn collect(mut self) -> Result<Content> {
         self.clocks.total_holds = true;
+        // A wait that was begun and given up did not know of this.
+        self.clocks.waiting = false;
         let most = *self.limit.most.get_or_insert(limits::BUFFERED_RESPONSE);
         let announced = self.wire.incoming.size_hint().lower();
         if announced > most && self.decoder.is_none() && !self.limit.allow_truncated {
