@@ -15,7 +15,10 @@ use crate::error::{Error, ErrorKind, Result};
 pub(super) async fn run<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
     let (done, result) = oneshot::channel();
     enqueue(Box::new(move || {
-        let _ = done.send(work());
+        // Behind slow names there may be many whose callers have given up.
+        if !done.is_closed() {
+            let _ = done.send(work());
+        }
     }))?;
     result.await.map_err(without_outcome)
 }
