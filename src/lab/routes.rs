@@ -6,8 +6,8 @@ use std::future::poll_fn;
 use std::pin::pin;
 
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderValue, LOCATION};
-use http::{Request, Response, StatusCode};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderValue, LOCATION};
+use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
 use hyper::body::Incoming;
 use url::form_urlencoded;
@@ -72,12 +72,26 @@ pub(super) async fn answer(
     front: &Front,
     request: Request<Incoming>,
 ) -> Result<Response<Reply>, Infallible> {
+    let is_head = request.method() == Method::HEAD;
+    let mut response = answer_whole(front, request).await;
+    // RFC 9110 §9.3.2. hyper's server sees to it on HTTP/1.1 alone.
+    if is_head {
+        let length = response.body().size_hint().exact();
+        *response.body_mut() = Reply::default();
+        if let Some(length) = length.filter(|length| *length > 0) {
+            response.headers_mut().insert(CONTENT_LENGTH, length.into());
+        }
+    }
+    Ok(response)
+}
+
+async fn answer_whole(front: &Front, request: Request<Incoming>) -> Response<Reply> {
     let (head, body) = request.into_parts();
     let Some(payload) = read(body).await else {
-        return Ok(text(
+        return text(
             StatusCode::PAYLOAD_TOO_LARGE,
             format!("More than {MAX_PAYLOAD} bytes.\n"),
-        ));
+        );
     };
 
     let path = head.uri.path();
@@ -85,7 +99,7 @@ pub(super) async fn answer(
         .trim_start_matches('/')
         .split_once('/')
         .unwrap_or((path, ""));
-    Ok(match (route, argument.parse::<u64>()) {
+    match (route, argument.parse::<u64>()) {
         ("/", _) => front.answer(),
         ("/echo", _) => echo(&head, &payload),
         ("status", Ok(code)) => status(code, head.uri.query()),
@@ -93,7 +107,7 @@ pub(super) async fn answer(
         ("redirect", Ok(0)) => text(StatusCode::OK, "The end of the redirects.\n".to_owned()),
         ("redirect", Ok(more)) => redirect(StatusCode::FOUND, &format!("/redirect/{}", more - 1)),
         _ => text(StatusCode::NOT_FOUND, format!("There is no {path} here.\n")),
-    })
+    }
 }
 
 /// The payload, or `None` if it is too long or did not arrive whole.
