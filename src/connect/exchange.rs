@@ -64,9 +64,10 @@ impl Lease {
         }
         let (read, written) = (self.facts.traffic.read(), self.facts.traffic.written());
         let interim = Interim::watch(&mut request);
+        self.hold(request.body_mut());
         let sending = async {
             match &mut self.sender {
-                Sender::Http1(sender) => sender.try_send_request(request).await,
+                Sender::Http1(connection) => connection.sender.try_send_request(request).await,
                 Sender::Http2(sender) => sender.try_send_request(request).await,
             }
         };

@@ -1,16 +1,19 @@
 //! A request's body on its way out, held to the length it promised.
 
+use std::convert::Infallible;
+use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures_core::Stream;
 use http_body::{Body, Frame, SizeHint};
+use tokio::sync::oneshot;
 
 use crate::error::{Error, ErrorKind};
 
 /// What hyper is given as a body. It is one word, as it travels through hyper's channel with every
-/// request.
+/// request. There is none when all of it has been taken.
 pub(crate) struct Outgoing(Option<Box<Upload>>);
 
 /// A payload's stream.
@@ -19,26 +22,57 @@ pub(crate) type Chunks = Pin<Box<dyn Stream<Item = Result<Bytes, Cause>> + Send>
 /// What a payload's stream fails with.
 pub(crate) type Cause = Box<dyn std::error::Error + Send + Sync>;
 
-enum Upload {
+struct Upload {
+    source: Source,
+    /// Closed when nobody waits for the response any more.
+    wanted: Option<oneshot::Receiver<Infallible>>,
+}
+
+enum Source {
     Whole(Bytes),
     Chunks { chunks: Chunks, left: Option<u64> },
-    Ended,
 }
 
 impl Outgoing {
     pub(crate) fn whole(bytes: Bytes) -> Self {
         match bytes.is_empty() {
             true => Self(None),
-            false => Self(Some(Box::new(Upload::Whole(bytes)))),
+            false => Self::upload(Source::Whole(bytes)),
         }
     }
 
     /// A stream of `length` bytes, or of as many as come.
     pub(crate) fn chunks(chunks: Chunks, length: Option<u64>) -> Self {
-        Self(Some(Box::new(Upload::Chunks {
+        Self::upload(Source::Chunks {
             chunks,
             left: length,
+        })
+    }
+
+    fn upload(source: Source) -> Self {
+        Self(Some(Box::new(Upload {
+            source,
+            wanted: None,
         })))
+    }
+
+    /// What keeps the upload going, if there is anything to upload.
+    pub(super) fn leash(&mut self) -> Option<Leash> {
+        let upload = self.0.as_deref_mut()?;
+        let (leash, wanted) = oneshot::channel();
+        upload.wanted = Some(wanted);
+        Some(Leash(leash))
+    }
+}
+
+/// Held by whoever waits for the response. When it is dropped, the upload fails.
+#[derive(Debug)]
+pub(super) struct Leash(oneshot::Sender<Infallible>);
+
+impl Leash {
+    /// Whether everything has been taken off to be written, or the upload has failed.
+    pub(super) fn upload_is_over(&self) -> bool {
+        self.0.is_closed()
     }
 }
 
@@ -53,37 +87,59 @@ impl Body for Outgoing {
         let Some(upload) = self.0.as_deref_mut() else {
             return Poll::Ready(None);
         };
-        let polled = upload.poll(cx);
-        if let Poll::Ready(None | Some(Err(_))) = polled {
-            *upload = Upload::Ended;
+        let polled = ready!(upload.poll(cx));
+        if matches!(polled, None | Some(Err(_))) || upload.source.is_spent() {
+            self.0 = None;
         }
-        polled.map(|chunk| chunk.map(|chunk| chunk.map(Frame::data)))
+        Poll::Ready(polled.map(|chunk| chunk.map(Frame::data)))
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self.0.as_deref(), None | Some(Upload::Ended))
+        self.0.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self.0.as_deref() {
-            None | Some(Upload::Ended) => SizeHint::with_exact(0),
-            Some(Upload::Whole(bytes)) => SizeHint::with_exact(bytes.len() as u64),
-            Some(Upload::Chunks {
+        match self.0.as_deref().map(|upload| &upload.source) {
+            None => SizeHint::with_exact(0),
+            Some(Source::Whole(bytes)) => SizeHint::with_exact(bytes.len() as u64),
+            Some(Source::Chunks {
                 left: Some(left), ..
             }) => SizeHint::with_exact(*left),
-            Some(Upload::Chunks { left: None, .. }) => SizeHint::default(),
+            Some(Source::Chunks { left: None, .. }) => SizeHint::default(),
         }
     }
 }
 
 impl Upload {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
+        if let Some(wanted) = &mut self.wanted {
+            if Pin::new(wanted).poll(cx).is_ready() {
+                return Poll::Ready(Some(Err(Error::new(
+                    ErrorKind::Payload,
+                    "nobody waits for the response any more",
+                ))));
+            }
+        }
+        let polled = self.source.poll(cx);
+        // The promised length is out, even if the stream has not said yet that it ends there.
+        if matches!(self.source, Source::Chunks { left: Some(0), .. }) {
+            self.wanted = None;
+        }
+        polled
+    }
+}
+
+impl Source {
+    fn is_spent(&self) -> bool {
+        matches!(self, Self::Whole(bytes) if bytes.is_empty())
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
         let (chunks, left) = match self {
-            Self::Ended => return Poll::Ready(None),
+            // Piece by piece, as what hyper has taken counts as uploaded.
             Self::Whole(bytes) => {
-                let bytes = std::mem::take(bytes);
-                *self = Self::Ended;
-                return Poll::Ready(Some(Ok(bytes)));
+                let piece = bytes.split_to(bytes.len().min(PIECE));
+                return Poll::Ready(Some(Ok(piece)));
             }
             Self::Chunks { chunks, left } => (chunks, left),
         };
@@ -122,6 +178,10 @@ impl std::fmt::Debug for Outgoing {
         f.debug_struct("Outgoing").finish_non_exhaustive()
     }
 }
+
+/// Most of a payload that is handed to hyper at once. Over HTTP/1.1 it takes the next piece when
+/// less than some 400 KiB wait to be written.
+const PIECE: usize = 64 << 10;
 
 #[cfg(test)]
 mod tests {
@@ -162,6 +222,43 @@ mod tests {
                 (found, _) => panic!("{pieces:?} {length:?}: {found:?}"),
             }
         }
+    }
+
+    #[tokio::test]
+    async fn bytes_go_out_in_pieces_and_whole() {
+        for length in [1, PIECE, PIECE + 1, 3 * PIECE] {
+            let bytes = Bytes::from_iter((0..length).map(|n| n as u8));
+            let mut body = Outgoing::whole(bytes.clone());
+            let leash = body.leash().unwrap();
+            let mut sent = Vec::new();
+            while !body.is_end_stream() {
+                assert!(!leash.upload_is_over());
+                assert_eq!(body.size_hint().exact(), Some((length - sent.len()) as u64));
+                let piece = body.frame().await.unwrap().unwrap().into_data().unwrap();
+                assert!(piece.len() <= PIECE);
+                sent.extend_from_slice(&piece);
+            }
+            assert!(leash.upload_is_over());
+            assert_eq!(sent, bytes);
+        }
+    }
+
+    #[tokio::test]
+    async fn an_upload_ends_with_its_leash() {
+        for length in [None, Some(4)] {
+            let pieces = Pieces(vec![Ok("ab"), Ok("cd")]);
+            let mut body = Outgoing::chunks(Box::pin(pieces), length);
+            let leash = body.leash().unwrap();
+            body.frame().await.unwrap().unwrap();
+            assert!(!leash.upload_is_over());
+            drop(leash);
+            body.frame().await.unwrap().unwrap_err();
+            assert!(body.is_end_stream());
+        }
+        let mut body = Outgoing::chunks(Box::pin(Pieces(vec![Ok("ab")])), Some(2));
+        let leash = body.leash().unwrap();
+        body.frame().await.unwrap().unwrap();
+        assert!(leash.upload_is_over());
     }
 
     #[test]

@@ -12,9 +12,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::runtime::{Handle, Id};
+use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-use super::outgoing::Outgoing;
+use super::outgoing::{Leash, Outgoing};
 use super::stream::Traffic;
 use super::{Connected, Connector, Origin, Stream};
 use crate::error::{Error, ErrorKind, Result};
@@ -142,7 +143,7 @@ enum Protocol {
 
 #[derive(Debug)]
 struct Idle {
-    sender: http1::SendRequest<Outgoing>,
+    connection: Http1,
     facts: Arc<Facts>,
     since: Instant,
 }
@@ -171,14 +172,16 @@ impl Host {
                 facts: Arc::clone(&shared.facts),
                 host: Arc::clone(self),
                 reused: true,
+                uploading: None,
             });
         }
         let idle = state.idle.pop()?;
         Some(Lease {
-            sender: Sender::Http1(idle.sender),
+            sender: Sender::Http1(idle.connection),
             facts: idle.facts,
             host: Arc::clone(self),
             reused: true,
+            uploading: None,
         })
     }
 
@@ -250,6 +253,7 @@ impl Host {
             facts,
             host: Arc::clone(self),
             reused: false,
+            uploading: None,
         })
     }
 
@@ -267,8 +271,9 @@ impl State {
             now.duration_since(facts.born) < limits::CONNECTION_AGE
                 && now.duration_since(since) < limits::IDLE_CONNECTION
         };
-        self.idle
-            .retain(|idle| !idle.sender.is_closed() && is_fresh(&idle.facts, idle.since));
+        self.idle.retain(|idle| {
+            !idle.connection.sender.is_closed() && is_fresh(&idle.facts, idle.since)
+        });
         if let Some(shared) = &self.shared {
             if shared.sender.is_closed() || !is_fresh(&shared.facts, shared.last_used) {
                 self.shared = None;
@@ -321,10 +326,11 @@ async fn open(connected: Connected<Stream>, deadline: Deadline) -> Result<(Sende
             .run(Phase::FirstByte, handshake)
             .await?
             .map_err(failed)?;
-        tokio::spawn(async move {
+        let driver = tokio::spawn(async move {
             let _ = driver.await;
         });
-        Ok((Sender::Http1(sender), facts))
+        let driver = driver.abort_handle();
+        Ok((Sender::Http1(Http1 { sender, driver }), facts))
     }
 }
 
@@ -337,12 +343,36 @@ pub(crate) struct Lease {
     pub(super) facts: Arc<Facts>,
     host: Arc<Host>,
     pub(super) reused: bool,
+    uploading: Option<Uploading>,
 }
 
 #[derive(Debug)]
 pub(super) enum Sender {
-    Http1(http1::SendRequest<Outgoing>),
+    Http1(Http1),
     Http2(http2::SendRequest<Outgoing>),
+}
+
+#[derive(Debug)]
+pub(super) struct Http1 {
+    pub(super) sender: http1::SendRequest<Outgoing>,
+    driver: AbortHandle,
+}
+
+/// The payload that is sent on a lease. If this is dropped before its end, the upload ends with it.
+#[derive(Debug)]
+struct Uploading {
+    leash: Leash,
+    /// The driver of the HTTP/1.1 connection, which is of no use with half a request on it. It may
+    /// be waiting for a peer that does not read, and look at nothing else meanwhile.
+    driver: Option<AbortHandle>,
+}
+
+impl Drop for Uploading {
+    fn drop(&mut self) {
+        if let Some(driver) = self.driver.take().filter(|_| !self.leash.upload_is_over()) {
+            driver.abort();
+        }
+    }
 }
 
 /// What is known of a connection for as long as it lives.
@@ -374,18 +404,34 @@ impl Lease {
         matches!(self.sender, Sender::Http2(_))
     }
 
+    /// Ties the upload of a request to this lease.
+    pub(super) fn hold(&mut self, payload: &mut Outgoing) {
+        let driver = match &self.sender {
+            Sender::Http1(connection) => Some(connection.driver.clone()),
+            Sender::Http2(_) => None,
+        };
+        self.uploading = payload.leash().map(|leash| Uploading { leash, driver });
+    }
+
     /// The body has ended: the next request may have the connection. Not earlier, as hyper's
     /// `ready` then waits for a body that nobody reads.
+    ///
+    /// A response that has overtaken its request ends the upload (RFC 9112 section 9.5, RFC 9113
+    /// section 8.1): over HTTP/1.1 the next request would wait for the end of this one.
     pub(crate) fn give_back(self) {
-        let Sender::Http1(sender) = self.sender else {
+        let Sender::Http1(connection) = self.sender else {
             return;
         };
+        let is_uploading = |uploading: &Uploading| !uploading.leash.upload_is_over();
+        if self.uploading.as_ref().is_some_and(is_uploading) {
+            return;
+        }
         let now = Instant::now();
         let mut state = self.host.state();
         state.reap(now);
         if state.idle.len() < limits::IDLE_PER_HOST {
             state.idle.push(Idle {
-                sender,
+                connection,
                 facts: self.facts,
                 since: now,
             });
@@ -407,7 +453,7 @@ impl Lease {
     /// Waits until the connection has seen the end of the request before.
     async fn is_usable(&mut self) -> bool {
         match &mut self.sender {
-            Sender::Http1(sender) => sender.ready().await.is_ok(),
+            Sender::Http1(connection) => connection.sender.ready().await.is_ok(),
             Sender::Http2(sender) => sender.ready().await.is_ok(),
         }
     }
