@@ -1,0 +1,198 @@
+//! What becomes of a connection whose request or response was left unfinished.
+
+use std::sync::Arc;
+
+use http::Response;
+use tokio::sync::{Notify, mpsc};
+use urlfetch::{Bytes, Method};
+
+use crate::site::{Http1, Site, endless};
+use crate::soon;
+
+#[tokio::test]
+async fn a_response_dropped_before_its_end_closes_its_http1_connection() {
+    let (closed, mut was_closed) = mpsc::unbounded_channel();
+    let site = Site::start("http/1.1", move |n, stream| {
+        let closed = closed.clone();
+        async move {
+            let mut http = Http1::new(stream);
+            if n == 0 {
+                http.head().await.unwrap();
+                http.write("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nthe first")
+                    .await;
+                http.closed().await;
+                closed.send(()).unwrap();
+            }
+            http.echo().await;
+        }
+    })
+    .await;
+    let client = site.client();
+    let mut response = client.fetch(site.url("/a")).await.unwrap();
+    assert_eq!(response.chunk().await.unwrap().unwrap(), "the first");
+    let second = client.fetch(site.url("/b")).await.unwrap();
+    assert_eq!(second.text().await.unwrap(), "/b");
+    drop(response);
+    soon(was_closed.recv()).await.unwrap();
+    let third = client.fetch(site.url("/c")).await.unwrap();
+    assert_eq!(third.text().await.unwrap(), "/c");
+    assert_eq!(site.connections(), 2);
+}
+
+#[tokio::test]
+async fn a_response_dropped_before_its_end_cancels_its_http2_stream_alone() {
+    let (reset, mut was_reset) = mpsc::unbounded_channel();
+    let site = Site::start("h2", move |_, stream| {
+        let reset = reset.clone();
+        async move {
+            let mut h2 = h2::server::handshake(stream).await.unwrap();
+            while let Some(Ok((request, mut respond))) = h2.accept().await {
+                let reset = reset.clone();
+                tokio::spawn(async move {
+                    let mut body = respond.send_response(Response::new(()), false).unwrap();
+                    if request.uri().path() == "/endless" {
+                        // More than fits the windows of the stream and the connection.
+                        body.send_data(Bytes::from(vec![0; 32 << 20]), false)
+                            .unwrap();
+                        let reason = std::future::poll_fn(|cx| body.poll_reset(cx)).await;
+                        reset.send(reason.unwrap()).unwrap();
+                    } else {
+                        body.send_data("whole".into(), true).unwrap();
+                    }
+                });
+            }
+        }
+    })
+    .await;
+    let client = site.client();
+    // The windows must be given back each time, or the connection would stand still.
+    for _ in 0..8 {
+        let mut endless = client.fetch(site.url("/endless")).await.unwrap();
+        endless.chunk().await.unwrap().unwrap();
+        let mut other = client.fetch(site.url("/")).await.unwrap();
+        drop(endless);
+        assert_eq!(soon(was_reset.recv()).await.unwrap(), h2::Reason::CANCEL);
+        assert_eq!(other.chunk().await.unwrap().unwrap(), "whole");
+    }
+    assert_eq!(site.connections(), 1);
+}
+
+/// The server answers before it has read the payload, which is a stream without an end.
+#[tokio::test]
+async fn a_reply_that_overtakes_its_payload_ends_the_upload() {
+    let site = Site::start("http/1.1", |n, stream| async move {
+        let mut http = Http1::new(stream);
+        if n == 0 {
+            http.head().await.unwrap();
+            http.write("HTTP/1.1 413 Content Too Large\r\ncontent-length: 2\r\n\r\nno")
+                .await;
+            http.closed().await;
+        }
+        http.echo().await;
+    })
+    .await;
+    let client = site.client();
+    let (payload, mut dropped) = endless();
+    let request = client.fetch(site.url("/a")).method(Method::PUT);
+    let response = request.payload(payload).await.unwrap();
+    assert_eq!(response.status(), 413);
+    assert_eq!(response.text().await.unwrap(), "no");
+    soon(dropped.recv()).await;
+    let second = client.fetch(site.url("/b")).await.unwrap();
+    assert_eq!(second.text().await.unwrap(), "/b");
+    assert_eq!(site.connections(), 2);
+}
+
+/// The same where the payload is known whole, and the server reads nothing of it: what waits to be
+/// written must not stand in the way of the next request.
+#[tokio::test]
+async fn a_request_does_not_queue_behind_a_payload_that_nobody_reads() {
+    let site = Site::start("http/1.1", |n, stream| async move {
+        let mut http = Http1::new(stream);
+        if n == 0 {
+            http.head().await.unwrap();
+            http.write("HTTP/1.1 413 Content Too Large\r\ncontent-length: 2\r\n\r\nno")
+                .await;
+            std::future::pending::<()>().await;
+        }
+        http.echo().await;
+    })
+    .await;
+    let client = site.client();
+    let request = client.fetch(site.url("/a")).method(Method::PUT);
+    let response = request.payload(vec![0; 64 << 20]).await.unwrap();
+    assert_eq!(response.text().await.unwrap(), "no");
+    let second = client.fetch(site.url("/b")).await.unwrap();
+    assert_eq!(second.text().await.unwrap(), "/b");
+    assert_eq!(site.connections(), 2);
+}
+
+#[tokio::test]
+async fn a_reply_that_overtakes_its_payload_ends_the_upload_on_http2() {
+    let (reset, mut was_reset) = mpsc::unbounded_channel();
+    let site = Site::start("h2", move |_, stream| {
+        let reset = reset.clone();
+        async move {
+            let mut h2 = h2::server::handshake(stream).await.unwrap();
+            while let Some(Ok((request, mut respond))) = h2.accept().await {
+                respond.send_response(Response::new(()), true).unwrap();
+                let reset = reset.clone();
+                tokio::spawn(async move {
+                    let mut payload = request.into_body();
+                    while let Some(Ok(_)) = payload.data().await {}
+                    reset.send(()).unwrap();
+                });
+            }
+        }
+    })
+    .await;
+    let client = site.client();
+    for _ in 0..2 {
+        let (payload, mut dropped) = endless();
+        let request = client.fetch(site.url("/")).method(Method::PUT);
+        let response = request.payload(payload).await.unwrap();
+        response.bytes().await.unwrap();
+        soon(dropped.recv()).await;
+        soon(was_reset.recv()).await.unwrap();
+    }
+    assert_eq!(site.connections(), 1);
+}
+
+#[tokio::test]
+async fn a_fetch_that_is_dropped_ends_its_upload() {
+    for protocol in ["h2", "http/1.1"] {
+        let arrived = Arc::new(Notify::new());
+        let site = {
+            let arrived = Arc::clone(&arrived);
+            Site::start(protocol, move |_, stream| {
+                let arrived = Arc::clone(&arrived);
+                async move {
+                    if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+                        let mut h2 = h2::server::handshake(stream).await.unwrap();
+                        while let Some(Ok(request)) = h2.accept().await {
+                            arrived.notify_one();
+                            tokio::spawn(async move {
+                                let _request = request;
+                                std::future::pending::<()>().await;
+                            });
+                        }
+                    } else {
+                        let mut http = Http1::new(stream);
+                        http.head().await.unwrap();
+                        arrived.notify_one();
+                        http.closed().await;
+                    }
+                }
+            })
+            .await
+        };
+        let client = site.client();
+        let (payload, mut dropped) = endless();
+        let request = client.fetch(site.url("/")).method(Method::PUT);
+        let fetch = tokio::spawn(request.payload(payload).into_future());
+        soon(arrived.notified()).await;
+        fetch.abort();
+        assert!(fetch.await.unwrap_err().is_cancelled());
+        soon(dropped.recv()).await;
+    }
+}
