@@ -160,6 +160,7 @@ impl Fetch {
     async fn exchange(&mut self, shared: &Shared, origin: &Origin) -> Result<Exchange> {
         let mut outgoing = None;
         let mut replayed = false;
+        let mut was_sent = false;
         loop {
             let lease = shared
                 .pool
@@ -170,7 +171,8 @@ impl Fetch {
                     self.deadline,
                     &mut self.timings,
                 )
-                .await?;
+                .await
+                .map_err(|error| error.sent(was_sent))?;
             let Some(body) = outgoing.take().or_else(|| self.asked.payload.outgoing()) else {
                 return Err(Error::new(
                     ErrorKind::Payload,
@@ -194,10 +196,11 @@ impl Fetch {
                     .how
                     .allow_replay(self.asked.method.is_idempotent(), repeatable)
             {
-                return Err(failed.error.sent(replayed));
+                return Err(failed.error.sent(was_sent));
             }
             trace::replayed(&failed.error);
             replayed = true;
+            was_sent = failed.error.request_was_sent();
             outgoing = failed.request.map(Request::into_body);
         }
     }
