@@ -14,7 +14,7 @@ use url::Position;
 use crate::body::{Body, Reading};
 use crate::client::{Client, Shared, in_a_runtime};
 use crate::connect::outgoing::Outgoing;
-use crate::connect::{Exchange, Lease, Origin};
+use crate::connect::{Choice, Exchange, Lease, Origin};
 use crate::decode::{self, Decoder};
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{self, Clock, Deadline};
@@ -159,7 +159,7 @@ impl Fetch {
     /// Sends the request, a second time if the first cannot have been acted on.
     async fn exchange(&mut self, shared: &Shared, origin: &Origin) -> Result<Exchange> {
         let mut outgoing = None;
-        let mut replayed = false;
+        let mut choice = Choice::Any;
         let mut was_sent = false;
         loop {
             let lease = shared
@@ -168,6 +168,7 @@ impl Fetch {
                     &shared.connector,
                     origin,
                     self.demand,
+                    choice,
                     self.deadline,
                     &mut self.timings,
                 )
@@ -191,7 +192,7 @@ impl Fetch {
                 Err(failed) => failed,
             };
             let repeatable = self.asked.payload.is_repeatable();
-            if replayed
+            if choice == Choice::NotIdle
                 || !failed
                     .how
                     .allow_replay(self.asked.method.is_idempotent(), repeatable)
@@ -199,7 +200,7 @@ impl Fetch {
                 return Err(failed.error.sent(was_sent));
             }
             trace::replayed(&failed.error);
-            replayed = true;
+            choice = Choice::NotIdle;
             was_sent = failed.error.request_was_sent();
             outgoing = failed.request.map(Request::into_body);
         }

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use url::{Host, Url};
 
 pub(crate) use exchange::{Exchange, explain};
-pub(crate) use pool::{Facts, Lease, Pool};
+pub(crate) use pool::{Choice, Facts, Lease, Pool};
 pub(crate) use resolve::Resolver;
 pub(crate) use stream::Stream;
 

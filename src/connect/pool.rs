@@ -58,12 +58,13 @@ impl Pool {
         connector: &Connector,
         origin: &Origin,
         demand: Demand,
+        choice: Choice,
         deadline: Deadline,
         timings: &mut Timings,
     ) -> Result<Lease> {
         let host = self.host(origin, demand);
         loop {
-            if let Some(mut lease) = host.open_connection() {
+            if let Some(mut lease) = host.open_connection(choice) {
                 if deadline.run(Phase::Queued, lease.is_usable()).await? {
                     return Ok(lease);
                 }
@@ -114,6 +115,15 @@ impl Pool {
     }
 }
 
+/// Which of the open connections will do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Choice {
+    Any,
+    /// None that is idle over HTTP/1.1: one of them was closed by its server, and those below it
+    /// have been idle for longer.
+    NotIdle,
+}
+
 /// What is open to one origin, from one runtime, under one demand.
 #[derive(Debug, Default)]
 struct Host {
@@ -161,7 +171,7 @@ impl Host {
     }
 
     /// The connection to use, if one is open and young enough.
-    fn open_connection(self: &Arc<Self>) -> Option<Lease> {
+    fn open_connection(self: &Arc<Self>, choice: Choice) -> Option<Lease> {
         let now = Instant::now();
         let mut state = self.state();
         state.reap(now);
@@ -174,6 +184,9 @@ impl Host {
                 reused: true,
                 uploading: None,
             });
+        }
+        if choice == Choice::NotIdle {
+            return None;
         }
         let idle = state.idle.pop()?;
         Some(Lease {
