@@ -356,8 +356,11 @@ fn check_headers(headers: &HeaderMap, length: Option<u64>) -> Result<()> {
     if headers.get_all(HOST).iter().count() > 1 {
         return invalid("there is more than one Host");
     }
+    // RFC 9110 section 8.6: digits alone. Rust's own parser takes a sign too.
+    let digits = |text: &&str| text.bytes().all(|byte| byte.is_ascii_digit());
     for value in headers.get_all(CONTENT_LENGTH) {
-        let said = value.to_str().ok().and_then(|text| text.parse().ok());
+        let text = value.to_str().ok().filter(digits);
+        let said = text.and_then(|text| text.parse().ok());
         if said.is_none() || said != length {
             return invalid("Content-Length is not the payload's length");
         }
@@ -399,7 +402,7 @@ mod tests {
                 Some(3),
                 false,
             ),
-            (&[("content-length", "+3")], Some(3), true),
+            (&[("content-length", "+3")], Some(3), false),
             (&[("transfer-encoding", "chunked")], None, false),
             (&[("upgrade", "websocket")], Some(0), false),
             (&[("connection", "close")], Some(0), true),
