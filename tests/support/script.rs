@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_core::Stream;
+use http_body::Frame;
 use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -276,6 +277,11 @@ impl Talk {
         }
     }
 
+    /// What was chosen by ALPN.
+    pub(crate) fn protocol(&self) -> Option<Vec<u8>> {
+        self.stream.protocol()
+    }
+
     /// Speaks h2 until the client is gone.
     pub(crate) async fn h2<F>(
         self,
@@ -367,6 +373,24 @@ impl Pieces {
     }
 }
 
+/// The same, as the frames of a body.
+pub(crate) struct Frames(Pieces);
+
+impl Pieces {
+    pub(crate) fn frames(self) -> Frames {
+        Frames(self)
+    }
+}
+
+impl Stream for Frames {
+    type Item = Result<Frame<Bytes>, io::Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let piece = Pin::new(&mut self.0).poll_next(cx);
+        piece.map(|piece| piece.map(|piece| piece.map(Frame::data)))
+    }
+}
+
 impl Stream for Pieces {
     type Item = Result<Bytes, io::Error>;
 
@@ -381,17 +405,27 @@ impl Stream for Pieces {
 /// What a connection runs over, and the TCP under it.
 trait Io: AsyncRead + AsyncWrite + Send + Unpin {
     fn into_tcp(self: Box<Self>) -> TcpStream;
+
+    fn protocol(&self) -> Option<Vec<u8>>;
 }
 
 impl Io for TcpStream {
     fn into_tcp(self: Box<Self>) -> TcpStream {
         *self
     }
+
+    fn protocol(&self) -> Option<Vec<u8>> {
+        None
+    }
 }
 
 impl Io for tokio_rustls::server::TlsStream<TcpStream> {
     fn into_tcp(self: Box<Self>) -> TcpStream {
         self.into_inner().0
+    }
+
+    fn protocol(&self) -> Option<Vec<u8>> {
+        self.get_ref().1.alpn_protocol().map(<[u8]>::to_vec)
     }
 }
 
