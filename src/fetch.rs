@@ -6,6 +6,7 @@ use http::header::{
     ACCEPT, ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, HOST, RANGE,
     TRANSFER_ENCODING, UPGRADE, USER_AGENT,
 };
+use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
 use tokio::time::Instant;
 use tracing::Instrument;
@@ -356,6 +357,14 @@ fn check_headers(headers: &HeaderMap, length: Option<u64>) -> Result<()> {
     if headers.get_all(HOST).iter().count() > 1 {
         return invalid("there is more than one Host");
     }
+    // Over h2 it becomes part of the target, so a slash or a question mark would change the path.
+    let is_authority = |host: &HeaderValue| {
+        let authority = Authority::try_from(host.as_bytes());
+        authority.is_ok_and(|authority| !authority.as_str().contains('@'))
+    };
+    if headers.get(HOST).is_some_and(|host| !is_authority(host)) {
+        return invalid("Host is not a host with or without a port");
+    }
     // RFC 9110 section 8.6: digits alone. Rust's own parser takes a sign too.
     let digits = |text: &&str| text.bytes().all(|byte| byte.is_ascii_digit());
     for value in headers.get_all(CONTENT_LENGTH) {
@@ -392,7 +401,7 @@ mod tests {
     #[test]
     fn headers_that_contradict_the_payload_are_refused() {
         type Fields = &'static [(&'static str, &'static str)];
-        let rows: [(Fields, Option<u64>, bool); 14] = [
+        let rows: [(Fields, Option<u64>, bool); 18] = [
             (&[], Some(0), true),
             (&[("content-length", "3")], Some(3), true),
             (&[("content-length", "3")], Some(4), false),
@@ -409,7 +418,11 @@ mod tests {
             (&[("connection", "Keep-Alive")], Some(0), true),
             (&[("connection", "upgrade")], Some(0), false),
             (&[("host", "a")], Some(0), true),
+            (&[("host", "[::1]:8443")], Some(0), true),
             (&[("host", "a"), ("host", "b")], Some(0), false),
+            (&[("host", "a/b")], Some(0), false),
+            (&[("host", "user@a")], Some(0), false),
+            (&[("host", "")], Some(0), false),
             (&[("expect", "100-continue")], Some(3), true),
         ];
         for (fields, length, expected) in rows {
