@@ -8,6 +8,7 @@ use http::header::{
 };
 use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
+use http_body::Body as _;
 use tokio::time::Instant;
 use tracing::Instrument;
 use url::Position;
@@ -231,6 +232,18 @@ impl Fetch {
             }
             url[Position::BeforePath..Position::AfterQuery].to_owned()
         };
+        match body.size_hint().exact() {
+            // RFC 9110 section 8.6: where a payload is expected, its absence is said. hyper leaves
+            // it to us over HTTP/1.1.
+            Some(0) if EXPECT_PAYLOAD.contains(&self.asked.method) => {
+                headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+            }
+            // Unless asked so, hyper drops the payload of a GET.
+            None if !lease.is_http2() => {
+                headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+            }
+            _ => {}
+        }
         let mut request = Request::new(body);
         *request.method_mut() = self.asked.method.clone();
         *request.uri_mut() = Uri::try_from(target).map_err(|_| unwritable())?;
@@ -393,6 +406,9 @@ fn unwritable() -> Error {
         "the URL or the Host header cannot be written in a request",
     )
 }
+
+/// Methods whose meaning is in their payload (RFC 9110 section 9.3, RFC 5789).
+const EXPECT_PAYLOAD: [Method; 3] = [Method::POST, Method::PUT, Method::PATCH];
 
 #[cfg(test)]
 mod tests {
