@@ -105,8 +105,10 @@ impl Lease {
                 if !find::<h2::Error>(&error).is_some_and(h2::Error::is_reset) {
                     self.retire();
                 }
+                let payload_failed = self.payload_failure().cloned();
                 return Err(Failed {
-                    error: explain(error, facts)
+                    error: payload_failed
+                        .unwrap_or_else(|| explain(error, facts))
                         .with_phase(Phase::FirstByte)
                         .sent(sent && request.is_none())
                         .with_verdict(facts.verdict.clone()),

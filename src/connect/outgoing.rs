@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -24,13 +25,21 @@ pub(crate) type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 struct Upload {
     source: Source,
-    /// Closed when nobody waits for the response any more.
-    wanted: Option<oneshot::Receiver<Infallible>>,
+    leash: Option<Led>,
 }
 
 enum Source {
     Whole(Bytes),
-    Chunks { chunks: Chunks, left: Option<u64> },
+    Chunks(Streamed),
+}
+
+struct Streamed {
+    chunks: Chunks,
+    /// Bytes that were promised and have not come yet.
+    left: Option<u64>,
+    /// The chunk that keeps the promise. It waits for the end of the stream: once it is out the
+    /// server has a whole request, and a byte too many would come too late to be an error.
+    last: Bytes,
 }
 
 impl Outgoing {
@@ -43,37 +52,55 @@ impl Outgoing {
 
     /// A stream of `length` bytes, or of as many as come.
     pub(crate) fn chunks(chunks: Chunks, length: Option<u64>) -> Self {
-        Self::upload(Source::Chunks {
+        Self::upload(Source::Chunks(Streamed {
             chunks,
             left: length,
-        })
+            last: Bytes::new(),
+        }))
     }
 
     fn upload(source: Source) -> Self {
-        Self(Some(Box::new(Upload {
-            source,
-            wanted: None,
-        })))
+        let leash = None;
+        Self(Some(Box::new(Upload { source, leash })))
     }
 
     /// What keeps the upload going, if there is anything to upload.
     pub(super) fn leash(&mut self) -> Option<Leash> {
         let upload = self.0.as_deref_mut()?;
-        let (leash, wanted) = oneshot::channel();
-        upload.wanted = Some(wanted);
-        Some(Leash(leash))
+        let (held, let_go) = oneshot::channel();
+        let failure = Arc::default();
+        upload.leash = Some(Led {
+            let_go,
+            failure: Arc::clone(&failure),
+        });
+        Some(Leash { held, failure })
     }
 }
 
-/// Held by whoever waits for the response. When it is dropped, the upload fails.
+/// Held by whoever waits for the response. When it is dropped, the upload fails: it would hold the
+/// connection for as long as it likes.
 #[derive(Debug)]
-pub(super) struct Leash(oneshot::Sender<Infallible>);
+pub(super) struct Leash {
+    held: oneshot::Sender<Infallible>,
+    failure: Arc<OnceLock<Error>>,
+}
 
 impl Leash {
     /// Whether everything has been taken off to be written, or the upload has failed.
     pub(super) fn upload_is_over(&self) -> bool {
-        self.0.is_closed()
+        self.held.is_closed()
     }
+
+    /// Why the upload failed. h2 tells whoever waits for the response only that it did.
+    pub(super) fn failure(&self) -> Option<&Error> {
+        self.failure.get()
+    }
+}
+
+/// The other end of a [`Leash`].
+struct Led {
+    let_go: oneshot::Receiver<Infallible>,
+    failure: Arc<OnceLock<Error>>,
 }
 
 impl Body for Outgoing {
@@ -88,10 +115,13 @@ impl Body for Outgoing {
             return Poll::Ready(None);
         };
         let polled = ready!(upload.poll(cx));
-        if matches!(polled, None | Some(Err(_))) || upload.source.is_spent() {
+        if let (Err(error), Some(led)) = (&polled, &upload.leash) {
+            let _ = led.failure.set(error.clone());
+        }
+        if !matches!(polled, Ok(Some(_))) || upload.source.is_spent() {
             self.0 = None;
         }
-        Poll::Ready(polled.map(|chunk| chunk.map(Frame::data)))
+        Poll::Ready(polled.transpose().map(|chunk| chunk.map(Frame::data)))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -102,74 +132,83 @@ impl Body for Outgoing {
         match self.0.as_deref().map(|upload| &upload.source) {
             None => SizeHint::with_exact(0),
             Some(Source::Whole(bytes)) => SizeHint::with_exact(bytes.len() as u64),
-            Some(Source::Chunks {
-                left: Some(left), ..
-            }) => SizeHint::with_exact(*left),
-            Some(Source::Chunks { left: None, .. }) => SizeHint::default(),
+            Some(Source::Chunks(streamed)) => match streamed.left {
+                Some(left) => SizeHint::with_exact(left.saturating_add(streamed.last.len() as u64)),
+                None => SizeHint::default(),
+            },
         }
     }
 }
 
 impl Upload {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
-        if let Some(wanted) = &mut self.wanted {
-            if Pin::new(wanted).poll(cx).is_ready() {
-                return Poll::Ready(Some(Err(Error::new(
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Error>> {
+        if let Some(led) = &mut self.leash {
+            if Pin::new(&mut led.let_go).poll(cx).is_ready() {
+                return Poll::Ready(Err(Error::new(
                     ErrorKind::Payload,
                     "nobody waits for the response any more",
-                ))));
+                )));
             }
         }
-        let polled = self.source.poll(cx);
-        // The promised length is out, even if the stream has not said yet that it ends there.
-        if matches!(self.source, Source::Chunks { left: Some(0), .. }) {
-            self.wanted = None;
+        match &mut self.source {
+            // Piece by piece, as what hyper has taken counts as uploaded.
+            Source::Whole(bytes) => {
+                let piece = bytes.split_to(bytes.len().min(PIECE));
+                Poll::Ready(Ok(Some(piece)))
+            }
+            Source::Chunks(streamed) => streamed.poll(cx),
         }
-        polled
     }
 }
 
 impl Source {
+    /// Whether nothing is left but the end.
     fn is_spent(&self) -> bool {
-        matches!(self, Self::Whole(bytes) if bytes.is_empty())
+        match self {
+            Self::Whole(bytes) => bytes.is_empty(),
+            // The last chunk of a known length was held back until the stream had ended.
+            Self::Chunks(streamed) => streamed.left == Some(0) && streamed.last.is_empty(),
+        }
     }
+}
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
-        let (chunks, left) = match self {
-            // Piece by piece, as what hyper has taken counts as uploaded.
-            Self::Whole(bytes) => {
-                let piece = bytes.split_to(bytes.len().min(PIECE));
-                return Poll::Ready(Some(Ok(piece)));
-            }
-            Self::Chunks { chunks, left } => (chunks, left),
-        };
-        let Poll::Ready(chunk) = chunks.as_mut().poll_next(cx) else {
-            return Poll::Pending;
-        };
-        Poll::Ready(match (chunk, left) {
-            (Some(Err(cause)), _) => Some(Err(Error::new(
-                ErrorKind::Payload,
-                "the payload's stream failed",
-            )
-            .with_source(cause))),
-            (Some(Ok(chunk)), None) => Some(Ok(chunk)),
-            // A byte too many would be read by the server as the next request.
-            (Some(Ok(chunk)), Some(left)) => match left.checked_sub(chunk.len() as u64) {
-                Some(rest) => {
-                    *left = rest;
-                    Some(Ok(chunk))
+impl Streamed {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Error>> {
+        let failed = |why: String| Poll::Ready(Err(Error::new(ErrorKind::Payload, why)));
+        loop {
+            match (ready!(self.chunks.as_mut().poll_next(cx)), &mut self.left) {
+                (Some(Err(cause)), _) => {
+                    let error = Error::new(ErrorKind::Payload, "the payload's stream failed");
+                    return Poll::Ready(Err(error.with_source(cause)));
                 }
-                None => Some(Err(Error::new(
-                    ErrorKind::Payload,
-                    "the payload's stream is longer than the length it promised",
-                ))),
-            },
-            (None, None | Some(0)) => None,
-            (None, Some(left)) => Some(Err(Error::new(
-                ErrorKind::Payload,
-                format!("the payload's stream ended {left} bytes short of the length it promised"),
-            ))),
-        })
+                (Some(Ok(chunk)), _) if chunk.is_empty() => {}
+                (Some(Ok(chunk)), None) => return Poll::Ready(Ok(Some(chunk))),
+                (Some(Ok(chunk)), Some(left)) => match left.checked_sub(chunk.len() as u64) {
+                    Some(0) => {
+                        *left = 0;
+                        self.last = chunk;
+                    }
+                    Some(rest) => {
+                        *left = rest;
+                        return Poll::Ready(Ok(Some(chunk)));
+                    }
+                    None => {
+                        return failed(
+                            "the payload's stream is longer than the length it promised".into(),
+                        );
+                    }
+                },
+                (None, None | Some(0)) => {
+                    let last = std::mem::take(&mut self.last);
+                    return Poll::Ready(Ok((!last.is_empty()).then_some(last)));
+                }
+                (None, Some(left)) => {
+                    return failed(format!(
+                        "the payload's stream ended {left} bytes short of the length it promised"
+                    ));
+                }
+            }
+        }
     }
 }
 
@@ -259,6 +298,10 @@ mod tests {
         let leash = body.leash().unwrap();
         body.frame().await.unwrap().unwrap();
         assert!(leash.upload_is_over());
+        let mut body = Outgoing::chunks(Box::pin(Pieces(vec![Ok("abc")])), Some(2));
+        let leash = body.leash().unwrap();
+        body.frame().await.unwrap().unwrap_err();
+        assert_eq!(leash.failure().unwrap().kind(), ErrorKind::Payload);
     }
 
     #[test]

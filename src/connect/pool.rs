@@ -426,6 +426,11 @@ impl Lease {
         self.uploading = payload.leash().map(|leash| Uploading { leash, driver });
     }
 
+    /// Why the upload failed, if it did.
+    pub(super) fn payload_failure(&self) -> Option<&Error> {
+        self.uploading.as_ref()?.leash.failure()
+    }
+
     /// The body has ended: the next request may have the connection. Not earlier, as hyper's
     /// `ready` then waits for a body that nobody reads.
     ///
