@@ -117,7 +117,7 @@ impl Body {
         // A wait that was begun and given up did not know of this.
         self.clocks.waiting = false;
         let most = *self.limit.most.get_or_insert(limits::BUFFERED_RESPONSE);
-        let announced = self.wire.incoming.size_hint().lower();
+        let announced = self.wire.size_hint().lower();
         if announced > most && self.decoder.is_none() && !self.limit.allow_truncated {
             return Err(self.context.complete(too_large(most)));
         }
@@ -255,6 +255,15 @@ impl Wire {
             None => self.release(),
         }
         Poll::Ready(frame)
+    }
+
+    /// What is still to come. Over h2 hyper goes by Content-Length also where nothing will: after
+    /// HEAD, and with 204 and 304.
+    fn size_hint(&self) -> SizeHint {
+        match self.incoming.is_end_stream() {
+            true => SizeHint::with_exact(0),
+            false => self.incoming.size_hint(),
+        }
     }
 
     fn release_at_end(&mut self) {
@@ -407,7 +416,7 @@ impl http_body::Body for Body {
 
     fn size_hint(&self) -> SizeHint {
         match (&self.decoder, self.limit.most) {
-            (None, None) => self.wire.incoming.size_hint(),
+            (None, None) => self.wire.size_hint(),
             _ => SizeHint::default(),
         }
     }
