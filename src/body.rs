@@ -47,6 +47,8 @@ pub(crate) struct Reading {
     pub(crate) deadline_is_set: bool,
     pub(crate) max_size: Option<u64>,
     pub(crate) allow_truncated: bool,
+    /// The request had a payload, of which a server may have waited for no more.
+    pub(crate) had_payload: bool,
 }
 
 impl Reading {
@@ -58,6 +60,7 @@ impl Reading {
             deadline_is_set: true,
             max_size: None,
             allow_truncated: false,
+            had_payload: false,
         }
     }
 }
@@ -70,6 +73,7 @@ impl Body {
                 incoming,
                 lease: Some(lease),
                 read: 0,
+                had_payload: reading.had_payload,
             },
             decoder: reading.decoder.map(Box::new),
             undecoded: Bytes::new(),
@@ -240,6 +244,7 @@ struct Wire {
     incoming: Incoming,
     lease: Option<Lease>,
     read: u64,
+    had_payload: bool,
 }
 
 impl Wire {
@@ -264,6 +269,13 @@ impl Wire {
             true => SizeHint::with_exact(0),
             false => self.incoming.size_hint(),
         }
+    }
+
+    /// Whether the end that hyper tells of is none: it takes RST_STREAM with NO_ERROR for one, and
+    /// that may only follow a whole response to a request whose payload is not wanted (RFC 9113
+    /// section 8.1).
+    fn was_cut(&self, facts: &Facts) -> bool {
+        facts.is_http2 && !self.had_payload && self.size_hint().exact() != Some(0)
     }
 
     fn release_at_end(&mut self) {
@@ -300,6 +312,12 @@ impl Clocks {
         }
         if let Poll::Ready(frame) = wire.poll(cx) {
             self.waiting = false;
+            if frame.is_none() && wire.was_cut(facts) {
+                return Poll::Ready(Err(Error::new(
+                    ErrorKind::ConnectionClosed,
+                    "the h2 stream was reset before the response was complete",
+                )));
+            }
             return Poll::Ready(frame.transpose().map_err(|error| explain(error, facts)));
         }
         let idle = Deadline::on(Clock::IdleRead, limits::IDLE_READ);

@@ -396,7 +396,7 @@ pub(crate) struct Facts {
     pub(super) traffic: Arc<Traffic>,
     /// The peer asked for a certificate of ours in the handshake, and we had none.
     pub(super) lacks_identity: bool,
-    pub(super) is_http2: bool,
+    pub(crate) is_http2: bool,
 }
 
 impl Facts {
