@@ -787,33 +787,83 @@ async fn over_h2_what_is_dropped_is_reset_and_the_connection_stays() {
     .await;
 }
 
-/// A server may answer before it has the whole payload. Its connection is then busy for as long as
-/// the payload takes, and nobody else must wait for that.
+/// A server may answer before it has the whole payload. That ends the payload, with its connection
+/// over HTTP/1.1 and with its stream over h2: nobody else must wait for it. So does letting go of
+/// the response, or of the future.
 #[tokio::test]
-async fn an_answer_before_the_end_of_the_payload_holds_up_nobody() {
+async fn a_payload_ends_with_its_exchange() {
     in_time(async {
         let (gone, mut gone_at) = unbounded_channel();
         let server = Server::start("https", Some("http/1.1"), move |mut talk| {
             let gone = gone.clone();
             async move {
-                talk.line("\r\n\r\n").await;
-                talk.say(reply("401 Unauthorized", "", "no")).await.unwrap();
+                let head = talk.line("\r\n\r\n").await.unwrap();
+                let answer = match head.split(' ').nth(1).unwrap() {
+                    "/early" => reply("401 Unauthorized", "", "no"),
+                    "/part" => b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nno".to_vec(),
+                    _ => Vec::new(),
+                };
+                talk.say(answer).await.unwrap();
+                // The first piece of the payload, then what comes of the rest.
+                talk.line("a").await.unwrap();
+                gone.send((talk.number, false)).unwrap();
                 talk.until_gone().await;
-                gone.send(talk.number).unwrap();
+                gone.send((talk.number, true)).unwrap();
             }
         })
         .await;
         let client = client();
         let endless = || Payload::stream(pieces(&["a"]).then_wait());
-        let refused = client
-            .fetch(server.url("/"))
-            .method(Method::POST)
-            .payload(endless());
-        assert_eq!(refused.await.unwrap().text().await.unwrap(), "no");
-        assert_eq!(gone_at.recv().await, Some(0));
-        let next = client.fetch(server.url("/")).await.unwrap();
-        assert_eq!(next.text().await.unwrap(), "no");
-        assert_eq!(server.connections(), 2);
+        let post = |path| {
+            let fetch = client.fetch(server.url(path)).method(Method::POST);
+            fetch.payload(endless())
+        };
+        let early = post("/early").await.unwrap();
+        assert_eq!(early.text().await.unwrap(), "no");
+        assert_eq!(gone_at.recv().await, Some((0, false)));
+        assert_eq!(gone_at.recv().await, Some((0, true)));
+
+        let mut part = post("/part").await.unwrap();
+        assert_eq!(part.chunk().await.unwrap().unwrap(), "no");
+        assert_eq!(gone_at.recv().await, Some((1, false)));
+        drop(part);
+        assert_eq!(gone_at.recv().await, Some((1, true)));
+
+        tokio::select! {
+            _ = post("/silence").send() => panic!("nothing was answered"),
+            started = gone_at.recv() => assert_eq!(started, Some((2, false))),
+        }
+        assert_eq!(gone_at.recv().await, Some((2, true)));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn over_h2_too_a_payload_ends_with_its_exchange() {
+    in_time(async {
+        let (reset, mut resets) = unbounded_channel();
+        let server = Server::h2(move |request, mut respond| {
+            let reset = reset.clone();
+            async move {
+                let path = request.path().to_owned();
+                let head = http::Response::new(());
+                let mut stream = respond.send_response(head, false).unwrap();
+                stream.send_data("no".into(), path == "/early").unwrap();
+                let reason = poll_fn(|cx| stream.poll_reset(cx)).await;
+                reset.send((path, reason.is_ok())).unwrap();
+            }
+        })
+        .await;
+        let client = client();
+        let post = |path| {
+            let fetch = client.fetch(server.url(path)).method(Method::POST);
+            fetch.payload(Payload::stream(pieces(&["a"]).then_wait()))
+        };
+        assert_eq!(post("/early").await.unwrap().text().await.unwrap(), "no");
+        assert_eq!(resets.recv().await.unwrap(), ("/early".into(), true));
+        drop(post("/part").await.unwrap());
+        assert_eq!(resets.recv().await.unwrap(), ("/part".into(), true));
+        assert_eq!(server.connections(), 1);
     })
     .await;
 }

@@ -491,7 +491,7 @@ async fn what_has_no_body_has_none() {
 
 /// A second reply that nobody asked for must not answer the next request, whether it comes at once
 /// or while the connection is idle; nor may one that is there before any request.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_reply_to_nobody_is_nobodys() {
     let poison = || String::from_utf8(reply("200 OK", "x-poison: yes\r\n", "poison")).unwrap();
     let good = [
