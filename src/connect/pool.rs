@@ -307,7 +307,13 @@ async fn open(connected: Connected<Stream>, deadline: Deadline) -> Result<(Sende
         lacks_identity: tls.is_some_and(TlsStream::lacks_identity),
         is_http2: tls.is_some_and(TlsStream::speaks_h2),
     });
-    let is_http2 = facts.is_http2;
+    match speak(stream, facts.is_http2, deadline).await {
+        Ok(sender) => Ok((sender, facts)),
+        Err(error) => Err(error.with_verdict(facts.verdict.clone())),
+    }
+}
+
+async fn speak(stream: Stream, is_http2: bool, deadline: Deadline) -> Result<Sender> {
     let failed = |error: hyper::Error| {
         Error::new(
             ErrorKind::ConnectionClosed,
@@ -330,7 +336,7 @@ async fn open(connected: Connected<Stream>, deadline: Deadline) -> Result<(Sende
         tokio::spawn(async move {
             let _ = driver.await;
         });
-        Ok((Sender::Http2(sender), facts))
+        Ok(Sender::Http2(sender))
     } else {
         let handshake = http1::Builder::new()
             .max_header_size(limits::RESPONSE_HEAD as usize)
@@ -343,7 +349,7 @@ async fn open(connected: Connected<Stream>, deadline: Deadline) -> Result<(Sende
             let _ = driver.await;
         });
         let driver = driver.abort_handle();
-        Ok((Sender::Http1(Http1 { sender, driver }), facts))
+        Ok(Sender::Http1(Http1 { sender, driver }))
     }
 }
 
