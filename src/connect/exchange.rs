@@ -1,6 +1,7 @@
 //! One request on one connection: the head of its response, or why there is none.
 
 use std::error::Error as StdError;
+use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::pin;
@@ -178,7 +179,7 @@ pub(crate) fn explain(error: hyper::Error, facts: &Facts) -> Error {
             ErrorKind::Tls,
             "the server demands a client certificate and we have none",
         )
-        .with_source(error)
+        .with_source(Cause(error))
         .with_hint(Some("give the client one by ClientBuilder::identity"));
     }
     if is_too_large(&error) {
@@ -192,17 +193,43 @@ pub(crate) fn explain(error: hyper::Error, facts: &Facts) -> Error {
     }
     if is_malformed(&error, facts) {
         return Error::new(ErrorKind::MalformedReply, "the reply is not proper HTTP")
-            .with_source(error);
+            .with_source(Cause(error));
     }
     if error.is_user() {
         return Error::new(ErrorKind::InvalidRequest, "the request cannot be written")
-            .with_source(error);
+            .with_source(Cause(error));
     }
     Error::new(
         ErrorKind::ConnectionClosed,
         "the connection was closed before the response was complete",
     )
-    .with_source(error)
+    .with_source(Cause(error))
+}
+
+/// hyper's error, told by what is below it: its own sentence names a kind of error, as ours does.
+#[derive(Debug)]
+pub(super) struct Cause(pub(super) hyper::Error);
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(below) = self.0.source() else {
+            return write!(f, "{}", self.0);
+        };
+        match below
+            .downcast_ref::<h2::Error>()
+            .map(|h2| (h2.is_go_away(), h2.reason()))
+        {
+            // It may carry 16 KiB of the server's words, which h2 repeats.
+            Some((true, Some(reason))) => write!(f, "GOAWAY: {reason}"),
+            _ => write!(f, "{below}"),
+        }
+    }
+}
+
+impl StdError for Cause {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source().and_then(StdError::source)
+    }
 }
 
 /// Did the peer break off the TLS? On TLS 1.3 this is how it says that it wanted a certificate.

@@ -15,6 +15,7 @@ use tokio::runtime::{Handle, Id};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
+use super::exchange::Cause;
 use super::outgoing::{Leash, Outgoing};
 use super::stream::Traffic;
 use super::{Connected, Connector, Origin, Stream};
@@ -320,7 +321,7 @@ async fn speak(stream: Stream, is_http2: bool, deadline: Deadline) -> Result<Sen
             "the connection failed before a request was sent",
         )
         .with_phase(Phase::FirstByte)
-        .with_source(error)
+        .with_source(Cause(error))
     };
     let io = TokioIo::new(stream);
     // The drivers end with their connection. What went wrong is told to whoever has a request or a
