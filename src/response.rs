@@ -1,5 +1,6 @@
 //! What came back: status, headers, where it came from, how its peer was judged, and its body.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use url::Url;
 use crate::body::Body;
 use crate::charset::decode_text;
 use crate::connect::Facts;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, redacted};
 use crate::timings::Timings;
 use crate::tls::Verdict;
 
@@ -20,7 +21,6 @@ use crate::tls::Verdict;
 ///
 /// Dropping it closes an HTTP/1.1 connection whose body was not read to its end, and cancels an h2
 /// stream.
-#[derive(Debug)]
 pub struct Response {
     pub(crate) status: StatusCode,
     pub(crate) version: Version,
@@ -166,8 +166,22 @@ impl Response {
     }
 }
 
+/// Without header values and the URL's query, which may hold secrets.
+impl fmt::Debug for Response {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Response")
+            .field("status", &self.status)
+            .field("version", &self.version)
+            .field("url", &redacted(&self.url).as_str())
+            .field("hops", &self.hops)
+            .field("remote_addr", &self.facts.remote)
+            .field("is_verified", &self.verdict().map(Verdict::is_verified))
+            .finish_non_exhaustive()
+    }
+}
+
 /// A redirect that was followed.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Hop {
     pub(crate) status: StatusCode,
     pub(crate) url: Url,
@@ -188,6 +202,17 @@ impl Hop {
     /// What was found when its peer was judged; `None` for plain http.
     pub fn verdict(&self) -> Option<&Verdict> {
         self.verdict.as_deref()
+    }
+}
+
+/// Without the URL's query, which may hold secrets.
+impl fmt::Debug for Hop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hop")
+            .field("status", &self.status)
+            .field("url", &redacted(&self.url).as_str())
+            .field("is_verified", &self.verdict().map(Verdict::is_verified))
+            .finish_non_exhaustive()
     }
 }
 
