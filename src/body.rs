@@ -13,6 +13,7 @@ use futures_core::Stream;
 use http::HeaderMap;
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
+use tokio::runtime::Handle;
 use tokio::time::Sleep;
 use url::Url;
 
@@ -325,6 +326,16 @@ impl Clocks {
             true => idle.sooner(self.total),
             false => idle,
         };
+        if self.sleep.is_none() {
+            // A timer that is made outside a runtime panics.
+            Handle::try_current().map_err(|error| {
+                Error::new(
+                    ErrorKind::Config,
+                    "a body that has not come yet needs a tokio runtime to wait in",
+                )
+                .with_source(error)
+            })?;
+        }
         let sleep = self
             .sleep
             .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(first.ends())));
