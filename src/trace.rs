@@ -45,14 +45,12 @@ pub(crate) fn answered(span: &Span, status: StatusCode, version: Version, facts:
         return;
     }
     span.record("http.response.status_code", status.as_u16());
-    span.record(
-        "network.protocol.version",
-        if version == Version::HTTP_2 {
-            "2"
-        } else {
-            "1.1"
-        },
-    );
+    let version = match version {
+        Version::HTTP_10 => "1.0",
+        Version::HTTP_2 => "2",
+        _ => "1.1",
+    };
+    span.record("network.protocol.version", version);
     span.record("network.peer.address", display(facts.remote.ip()));
     if let Some(verdict) = &facts.verdict {
         span.record("tls.verified", verdict.is_verified());
