@@ -27,6 +27,7 @@ mod stream;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{self, Deadline};
 use crate::timings::{Phase, Timings};
+use crate::tls::certificate::Shown;
 use crate::tls::handshake::{self, Failure};
 use crate::tls::policy::Demand;
 use crate::tls::shown::Shown;
@@ -48,7 +49,12 @@ impl Origin {
         let https = match url.scheme() {
             "https" => true,
             "http" => false,
-            other => return Err(invalid(format!("the URL's scheme is {other}, not https"))),
+            other => {
+                return Err(invalid(format!(
+                    "the URL's scheme is {}, not https",
+                    Shown(other)
+                )));
+            }
         };
         if url.as_str().len() > limits::URL {
             return Err(invalid(format!(
@@ -70,7 +76,8 @@ impl Origin {
         // labels of 64, hyphens at the edge.
         if ServerName::try_from(host.as_str()).is_err() {
             return Err(invalid(format!(
-                "the URL's host \"{host}\" is not a valid DNS name"
+                "the URL's host \"{}\" is not a valid DNS name",
+                Shown(&host)
             )));
         }
         Ok(Self { https, host, port })
@@ -350,6 +357,7 @@ mod tests {
     fn an_origin_is_what_can_be_dialled_and_verified() {
         let long = format!("https://{}.example/", "a".repeat(64));
         let longest = format!("https://a.example/{}", "a".repeat(70_000));
+        let longest_host = format!("https://{}/", "a.".repeat(30_000));
         let rows = [
             ("https://example.com/", Some((true, "example.com", 443))),
             (
@@ -372,6 +380,7 @@ mod tests {
             ("https://a..b/", None),
             ("https://-a.com/", None),
             (long.as_str(), None),
+            (longest_host.as_str(), None),
             (longest.as_str(), None),
             ("https://example.com:0/", None),
             ("ftp://example.com/", None),
@@ -386,6 +395,10 @@ mod tests {
             assert_eq!(found, expected, "{url}");
             if let Err(error) = origin {
                 assert_eq!(error.kind(), ErrorKind::InvalidUrl);
+                assert!(
+                    error.to_string().len() < 400,
+                    "a redirect may have named it"
+                );
             }
         }
     }
