@@ -139,13 +139,12 @@ impl Response {
         let context = self.body.context();
         let bytes = self.bytes().await?;
         serde_json::from_slice(&bytes).map_err(|error| {
-            context.complete(
-                Error::new(
-                    ErrorKind::Decode,
-                    "the body is not the JSON that was expected",
-                )
-                .with_source(error),
-            )
+            // It may quote the body.
+            let why = crate::tls::shown::ShownSentence(error);
+            context.complete(Error::new(
+                ErrorKind::Decode,
+                format!("the body is not the JSON that was expected: {why}"),
+            ))
         })
     }
 

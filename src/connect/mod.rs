@@ -27,7 +27,6 @@ mod stream;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{self, Deadline};
 use crate::timings::{Phase, Timings};
-use crate::tls::certificate::Shown;
 use crate::tls::handshake::{self, Failure};
 use crate::tls::policy::Demand;
 use crate::tls::shown::Shown;

@@ -22,7 +22,7 @@ use x509_cert::der::oid::db::{DB, rfc4519, rfc5280, rfc5912};
 use x509_cert::der::{self, Decode, Reader, SliceReader, Tag, TagNumber, Tagged};
 
 use super::layout::Layout;
-use super::shown::{Shown, ShownName, hex};
+use super::shown::{Shown, ShownSentence, hex};
 
 /// A certificate, as a peer presented it or a root store holds it.
 ///
@@ -88,12 +88,12 @@ impl Certificate {
 
     /// Whose certificate it says it is: a distinguished name as RFC 4514 writes it, escaped and cut for people.
     pub fn subject(&self) -> String {
-        ShownName(&self.tbs().subject).to_string()
+        ShownSentence(&self.tbs().subject).to_string()
     }
 
     /// Who it says issued it, written like the [`subject`](Self::subject).
     pub fn issuer(&self) -> String {
-        ShownName(&self.tbs().issuer).to_string()
+        ShownSentence(&self.tbs().issuer).to_string()
     }
 
     /// The subject's common name, the last if there are more, escaped and cut for people; `None` also if it is not

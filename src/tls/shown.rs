@@ -2,8 +2,6 @@
 
 use std::fmt::{self, Write as _};
 
-use x509_cert::name::Name;
-
 /// A text from a stranger, fit for a message or a log: what is not printable ASCII, `"` and `\` are written as
 /// `\u{..}`, so that no terminal obeys it, no quotation ends early and no letter poses as another. What is longer
 /// than [`MAX_SHOWN_CHARS`] is cut, and ends in `…`.
@@ -15,12 +13,13 @@ impl fmt::Display for Shown<'_> {
     }
 }
 
-/// A distinguished name, for the same places. RFC 4514 gives `\` and `"` their own escapes, so they stay.
-pub(super) struct ShownName<'a>(pub(super) &'a Name);
+/// The same for what has `\` and `"` of its own: a sentence that quotes a stranger, or a distinguished
+/// name, to which RFC 4514 gives its own escapes.
+pub(crate) struct ShownSentence<T>(pub(crate) T);
 
-impl fmt::Display for ShownName<'_> {
+impl<T: fmt::Display> fmt::Display for ShownSentence<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        screen(f, self.0, "")
+        screen(f, &self.0, "")
     }
 }
 
