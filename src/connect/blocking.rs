@@ -148,6 +148,17 @@ fn drain() {
 /// threads and more.
 const MAX_THREADS: usize = 32;
 
+/// Work for every thread, which ends when what is returned is dropped.
+#[cfg(test)]
+pub(super) fn take_all_threads() -> Vec<std::sync::mpsc::Sender<()>> {
+    let take = |_| {
+        let (taken, until) = std::sync::mpsc::channel();
+        enqueue(Box::new(move || drop(until.recv()))).unwrap();
+        taken
+    };
+    (0..MAX_THREADS).map(take).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};

@@ -422,4 +422,35 @@ mod tests {
             );
         }
     }
+
+    /// The one stall that no server can make: all threads that resolve names are taken.
+    #[tokio::test(start_paused = true)]
+    async fn a_name_that_takes_its_time_is_the_clocks_to_end() {
+        let connector = Connector {
+            resolver: Resolver::default(),
+            timeout: limits::CONNECT,
+            trust: Trust::new(None, None, Policy::default(), Clock::default()).unwrap(),
+        };
+        let origin = Origin::of(&Url::parse("http://localhost:1/").unwrap()).unwrap();
+        let taken = blocking::take_all_threads();
+        for (budget, expected) in [
+            (
+                60,
+                "the connect timeout of 10s ended while resolving the host's name",
+            ),
+            (
+                5,
+                "the deadline of 5s ended while resolving the host's name",
+            ),
+        ] {
+            let deadline = Deadline::start(Duration::from_secs(budget));
+            let mut timings = Timings::default();
+            let connecting = connector.connect(&origin, Demand::Verified, deadline, &mut timings);
+            let error = connecting.await.map(drop).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Deadline);
+            assert_eq!(error.phase(), Some(Phase::Dns));
+            assert_eq!(error.to_string(), expected);
+        }
+        drop(taken);
+    }
 }
