@@ -5,8 +5,10 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use rcgen::{CertificateParams, KeyPair};
 use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
@@ -18,7 +20,7 @@ use urlfetch::{Client, ClientBuilder};
 /// A server that does with each connection as it is told; it ends when it is dropped.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
-    roots: RootStore,
+    certificate: CertificateDer<'static>,
     reports: mpsc::UnboundedReceiver<&'static str>,
     _lives: oneshot::Sender<()>,
 }
@@ -32,14 +34,31 @@ pub(crate) struct Connection {
 }
 
 impl Server {
+    /// Serves HTTP/1.1 on connections whose certificate its clients trust.
     pub(crate) fn start<S>(serve: impl Fn(Connection) -> S + Send + 'static) -> Self
     where
         S: Future<Output = ()> + Send + 'static,
     {
-        let minted = rcgen::generate_simple_self_signed([HOST.to_owned()]).unwrap();
-        let key = PrivatePkcs8KeyDer::from(minted.signing_key.serialize_der());
-        let roots = RootStore::empty().add_pem(minted.cert.pem().as_str());
-        let acceptor = acceptor(vec![minted.cert.der().clone()], key);
+        Self::of(
+            CertificateParams::new([HOST.to_owned()]).unwrap(),
+            &[],
+            serve,
+        )
+    }
+
+    /// The same with any certificate and ALPN.
+    pub(crate) fn of<S>(
+        certificate: CertificateParams,
+        alpn: &[&[u8]],
+        serve: impl Fn(Connection) -> S + Send + 'static,
+    ) -> Self
+    where
+        S: Future<Output = ()> + Send + 'static,
+    {
+        let key = KeyPair::generate().unwrap();
+        let certificate = certificate.self_signed(&key).unwrap();
+        let certificate = certificate.der().clone();
+        let acceptor = acceptor(certificate.clone(), &key, alpn);
         let (reporter, reports) = mpsc::unbounded_channel();
         let (lives, ends) = oneshot::channel::<()>();
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -69,7 +88,7 @@ impl Server {
         });
         Self {
             address,
-            roots: roots.unwrap(),
+            certificate,
             reports,
             _lives: lives,
         }
@@ -80,9 +99,8 @@ impl Server {
     }
 
     pub(crate) fn client_builder(&self) -> ClientBuilder {
-        Client::builder()
-            .roots(self.roots.clone())
-            .resolve(HOST, [self.address])
+        let roots = RootStore::empty().add_der(&self.certificate).unwrap();
+        Client::builder().roots(roots).resolve(HOST, [self.address])
     }
 
     pub(crate) fn client(&self) -> Client {
@@ -155,21 +173,22 @@ impl Tls {
     }
 }
 
-/// TLS over this chain, without ALPN: HTTP/1.1.
-pub(crate) fn acceptor(
-    chain: Vec<CertificateDer<'static>>,
-    key: PrivatePkcs8KeyDer<'static>,
-) -> TlsAcceptor {
+fn acceptor(certificate: CertificateDer<'static>, key: &KeyPair, alpn: &[&[u8]]) -> TlsAcceptor {
     #[cfg(feature = "aws-lc-rs")]
     let provider = rustls::crypto::aws_lc_rs::default_provider();
     #[cfg(not(feature = "aws-lc-rs"))]
     let provider = rustls::crypto::ring::default_provider();
-    let config = ServerConfig::builder_with_provider(Arc::new(provider))
+    let provider = Arc::new(provider);
+    let key = PrivatePkcs8KeyDer::from(key.serialize_der()).into();
+    let key = provider.key_provider.load_private_key(key).unwrap();
+    // Paired unchecked: rustls would look at names that are there to be bad.
+    let pair = SingleCertAndKey::from(CertifiedKey::new(vec![certificate], key));
+    let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
-        .with_single_cert(chain, key.into())
-        .unwrap();
+        .with_cert_resolver(Arc::new(pair));
+    config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
     TlsAcceptor::from(Arc::new(config))
 }
 
