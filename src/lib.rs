@@ -42,10 +42,19 @@
 //!
 //! # Log
 //!
-//! By `tracing`: a span `fetch` at INFO and one `hop` each at DEBUG, with the field names of
-//! OpenTelemetry's HTTP conventions; redirects and replays at DEBUG; WARN for each
-//! connection of which verification is not demanded (`tls.verified` says what came of it all the
-//! same), for an empty SSL_CERT_FILE or SSL_CERT_DIR, and for PYTHONHTTPSVERIFY, which is not read.
+//! By `tracing`, with the field names of OpenTelemetry's conventions for HTTP clients. A URL is
+//! without userinfo, query and fragment, `error.type` is [`Error::code`], and no header and no
+//! payload is ever logged. Where nobody listens nothing is formatted.
+//!
+//! | level | what | fields |
+//! |---|---|---|
+//! | INFO | span `fetch`, until the head of the last response or the error | `otel.kind` `http.request.method` `url.full` `http.response.status_code` `error.type` `hops` |
+//! | DEBUG | span `hop`, one for each request on the way | `http.request.method` `url.full` `server.address` `server.port` `network.peer.address` `network.protocol.version` `http.response.status_code` `error.type` `tls.verified` |
+//! | DEBUG | event `redirect followed` | `http.response.status_code` `url.full` |
+//! | DEBUG | event `request sent again on another connection` | `error.type` |
+//! | WARN | event `this connection is used whoever its peer is: verification was not demanded, and anybody on the way can answer`, one for each connection | `server.address` `server.port` `tls.verified` `error.type` |
+//! | WARN | event `PYTHONHTTPSVERIFY is set and not read; the variable that is read is HTTPSVERIFY` | |
+//! | WARN | event `SSL_CERT_FILE is set but empty, which counts as unset`, and of SSL_CERT_DIR | |
 //!
 //! # Out of scope
 //!
@@ -97,7 +106,9 @@ pub use url::Url;
 /// Prepares a fetch by the client that the whole process shares. It begins when it is awaited.
 ///
 /// That client is built at the first use, as the environment then says, and works from any number
-/// of tokio runtimes. One that cannot be built is not kept: the next fetch tries again.
+/// of tokio runtimes. One that cannot be built is not kept: the next fetch tries again. Outside a
+/// runtime the await gives an error; the runtime needs I/O and time, see
+/// [`RequestBuilder::send`].
 ///
 /// # Examples
 ///

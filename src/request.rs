@@ -254,7 +254,14 @@ impl RequestBuilder {
     ///
     /// # Errors
     ///
-    /// Every [`ErrorKind`] but those of a body.
+    /// Every [`ErrorKind`] but those of a body. Outside a tokio runtime it is
+    /// [`Config`](ErrorKind::Config).
+    ///
+    /// # Panics
+    ///
+    /// In a tokio runtime that was built without I/O or without time, tokio panics at the first
+    /// socket or timer, and there is no asking it before. `Builder::enable_all` and
+    /// `#[tokio::main]` have both.
     pub fn send(self) -> impl Future<Output = Result<Response>> + Send {
         let Self { client, asked } = self;
         async move {

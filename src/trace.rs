@@ -105,3 +105,17 @@ pub(crate) fn unverified(origin: &Origin, verdict: Option<&Verdict>) {
 pub(crate) fn pythons_variable() {
     warn!("PYTHONHTTPSVERIFY is set and not read; the variable that is read is HTTPSVERIFY");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The values of a disabled span are not even evaluated: `tracing` looks at its level first.
+    #[test]
+    fn a_span_that_nobody_listens_to_is_none() {
+        let url = Url::parse("https://host.example/").unwrap();
+        let origin = Origin::of(&url).unwrap();
+        assert!(fetch(&Method::GET, &url).is_disabled());
+        assert!(hop(&Method::GET, &url, &origin).is_disabled());
+    }
+}
