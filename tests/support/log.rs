@@ -92,12 +92,12 @@ impl Log {
     }
 
     fn fill(&self, at: usize, fields: Fields) {
+        let mut kept = self.kept();
+        let record = kept.records.get_mut(at).unwrap();
         for (name, value) in fields.0 {
-            let record = &mut self.kept().records[at];
-            if name == "message" {
-                record.name = value;
-            } else {
-                record.fields.push((name, value));
+            match name {
+                "message" => record.name = value,
+                _ => record.fields.push((name, value)),
             }
         }
     }

@@ -1,0 +1,322 @@
+//! The log: which spans and events there are, at which level, with which fields, as lib.rs says.
+#![cfg(feature = "lab")]
+#![expect(clippy::unwrap_used, reason = "what fails here fails a test")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+
+use tracing::Level;
+use urlfetch::Client;
+use urlfetch::lab::{Lab, Scenario};
+use urlfetch::tls::RootStore;
+
+use log::{Log, Record};
+use stall::{OK, Server};
+
+#[path = "support/log.rs"]
+#[expect(dead_code, reason = "the tests of errors need more of it")]
+mod log;
+#[path = "support/stall.rs"]
+#[expect(dead_code, reason = "the tests of deadlines need more of it")]
+mod stall;
+
+/// Exactly these fields have a value.
+fn assert_fields(record: &Record, expected: &[(&str, &str)]) {
+    for (name, value) in expected {
+        assert_eq!(record.field(name), Some(*value), "{name} of {record:?}");
+    }
+    let names: BTreeSet<&str> = record.fields.iter().map(|(name, _)| *name).collect();
+    let expected: BTreeSet<&str> = expected.iter().map(|(name, _)| *name).collect();
+    assert_eq!(names, expected, "{record:?}");
+}
+
+#[tokio::test]
+async fn a_fetch_is_one_span_and_a_hop_is_one_in_it() {
+    let (log, _guard) = Log::capture(Level::TRACE);
+    let lab = Lab::start().await.unwrap();
+    for (scenario, version) in [(Scenario::Good, "2"), (Scenario::GoodHttp1, "1.1")] {
+        let client = lab.client().unwrap();
+        // The second goes by the pooled connection, and has the same to say.
+        for _ in 0..2 {
+            let seen = log.ours().len();
+            let url = lab.url_to(scenario, "/redirect/1?hunter2#hunter2");
+            client.fetch(&url).await.unwrap().bytes().await.unwrap();
+            let (first, last) = (
+                lab.url_to(scenario, "/redirect/1"),
+                lab.url_to(scenario, "/redirect/0"),
+            );
+            let port = lab.addr(scenario).port().to_string();
+            let records = log.ours().split_off(seen);
+            let [fetch, hop, redirect, next] = records.as_slice() else {
+                panic!("{records:#?}");
+            };
+            assert!(fetch.is_span && fetch.name == "fetch" && fetch.level == Level::INFO);
+            assert_fields(
+                fetch,
+                &[
+                    ("otel.kind", "client"),
+                    ("http.request.method", "GET"),
+                    ("url.full", &first),
+                    ("http.response.status_code", "200"),
+                    ("hops", "1"),
+                ],
+            );
+            for (hop, url, status) in [(hop, &first, "302"), (next, &last, "200")] {
+                assert!(hop.is_span && hop.name == "hop" && hop.level == Level::DEBUG);
+                assert_eq!(log.all()[hop.parent.unwrap()].name, "fetch");
+                assert_fields(
+                    hop,
+                    &[
+                        ("http.request.method", "GET"),
+                        ("url.full", url),
+                        ("server.address", scenario.host()),
+                        ("server.port", &port),
+                        ("network.peer.address", "127.0.0.1"),
+                        ("network.protocol.version", version),
+                        ("http.response.status_code", status),
+                        ("tls.verified", "true"),
+                    ],
+                );
+            }
+            assert!(!redirect.is_span && redirect.level == Level::DEBUG);
+            assert_eq!(redirect.name, "redirect followed");
+            assert_fields(
+                redirect,
+                &[("http.response.status_code", "302"), ("url.full", &last)],
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_stops_a_fetch_is_its_error_type() {
+    let (log, _guard) = Log::capture(Level::TRACE);
+    let lab = Lab::start().await.unwrap();
+    let client = lab.client().unwrap();
+    for (scenario, code, verified) in [
+        (Scenario::WrongHost, "hostname-mismatch", Some("false")),
+        (Scenario::Expired, "expired", Some("false")),
+        (Scenario::OldTls, "tls", None),
+        (Scenario::GarbageReply, "malformed-reply", Some("true")),
+    ] {
+        let seen = log.ours().len();
+        let error = client.fetch(lab.url(scenario)).await.unwrap_err();
+        assert_eq!(error.code(), code);
+        let records = log.ours().split_off(seen);
+        let [fetch, hop] = records.as_slice() else {
+            panic!("{records:#?}");
+        };
+        for span in [fetch, hop] {
+            assert_eq!(span.field("error.type"), Some(code));
+            assert_eq!(span.field("http.response.status_code"), None);
+        }
+        assert_eq!(hop.field("tls.verified"), verified);
+    }
+    // What is not even tried has no hop, and a redirect that is refused no hop more.
+    for (url, expected) in [
+        ("http://good.lab.test/".to_owned(), vec!["fetch"]),
+        (lab.url(Scenario::RedirectDowngrade), vec!["fetch", "hop"]),
+    ] {
+        let seen = log.ours().len();
+        let error = client.fetch(url).await.unwrap_err();
+        let records = log.ours().split_off(seen);
+        let names: Vec<&str> = records.iter().map(|record| record.name.as_str()).collect();
+        assert_eq!(names, expected);
+        assert_eq!(records[0].field("error.type"), Some(error.code()));
+    }
+}
+
+#[tokio::test]
+async fn an_old_server_is_called_by_its_version() {
+    let (log, _guard) = Log::capture(Level::DEBUG);
+    let server = Server::start(|connection| async move {
+        let reply = "HTTP/1.0 200 OK\r\ncontent-length: 0\r\n\r\n";
+        connection.answer(reply).await;
+    });
+    server.client().fetch(server.url("/")).await.unwrap();
+    let records = log.ours();
+    assert_eq!(records[1].field("network.protocol.version"), Some("1.0"));
+}
+
+#[tokio::test]
+async fn each_connection_that_is_not_verified_is_one_warning() {
+    let (log, _guard) = Log::capture(Level::WARN);
+    let lab = Lab::start().await.unwrap();
+    for (scenario, code) in [
+        (Scenario::WrongHost, "hostname-mismatch"),
+        (Scenario::GoodHttp1, "none"),
+        (Scenario::Good, "none"),
+    ] {
+        let client = lab.client().unwrap();
+        let warnings = || log.ours();
+        let before = warnings().len();
+        for _ in 0..3 {
+            let fetch = client.fetch(lab.url(scenario)).validate_certificate(false);
+            fetch.await.unwrap().bytes().await.unwrap();
+        }
+        assert_eq!(lab.connections(scenario), 1);
+        let records = warnings().split_off(before);
+        let [warning] = records.as_slice() else {
+            panic!("{records:#?}");
+        };
+        assert_eq!(warning.level, Level::WARN);
+        assert!(
+            warning
+                .name
+                .starts_with("the peer of this connection is not verified")
+        );
+        let port = lab.addr(scenario).port().to_string();
+        assert_fields(
+            warning,
+            &[
+                ("server.address", scenario.host()),
+                ("server.port", &port),
+                ("error.type", code),
+            ],
+        );
+        // Streams of other protocols are no exception.
+        let builder = lab.client_builder().unwrap().danger_accept_unverified();
+        let client = builder.build().unwrap();
+        let address = lab.addr(scenario);
+        client
+            .connect(scenario.host(), address.port())
+            .await
+            .unwrap();
+        assert_eq!(warnings().len(), before + 2);
+        let tcp = tokio::net::TcpStream::connect(address).await.unwrap();
+        client.wrap(tcp, scenario.host()).await.unwrap();
+        assert_eq!(warnings().len(), before + 3);
+    }
+}
+
+#[tokio::test]
+async fn a_replay_is_told() {
+    let (log, _guard) = Log::capture(Level::DEBUG);
+    let server = replaying();
+    let client = server.client();
+    for _ in 0..2 {
+        client
+            .fetch(server.url("/"))
+            .await
+            .unwrap()
+            .bytes()
+            .await
+            .unwrap();
+    }
+    let records = log.ours();
+    let names: Vec<&str> = records.iter().map(|record| record.name.as_str()).collect();
+    let replay = "request sent again on another connection";
+    assert_eq!(names, ["fetch", "hop", "fetch", "hop", replay]);
+    assert_fields(&records[4], &[("error.type", "connection-closed")]);
+}
+
+/// Answers one request on its first connection and takes the next without a word.
+fn replaying() -> Server {
+    Server::start(|connection| async move {
+        if connection.number > 0 {
+            return connection.answer(OK).await;
+        }
+        let mut tls = connection.tls().await.unwrap();
+        tls.read_head().await;
+        tls.write(OK).await;
+        tls.read_head().await;
+    })
+}
+
+/// Each span and event that can be provoked here is in the table, with its level and its fields,
+/// and each in the table was provoked here.
+#[tokio::test]
+async fn the_table_in_the_documentation_is_what_is_logged() {
+    let (log, _guard) = Log::capture(Level::TRACE);
+    let lab = Lab::start().await.unwrap();
+    let client = lab.client().unwrap();
+    client
+        .fetch(lab.url(Scenario::RedirectChain))
+        .await
+        .unwrap();
+    client.fetch(lab.url(Scenario::Expired)).await.unwrap_err();
+    let fetch = client
+        .fetch(lab.url(Scenario::Expired))
+        .validate_certificate(false);
+    fetch.await.unwrap();
+    let server = replaying();
+    let client = server.client();
+    for _ in 0..2 {
+        client
+            .fetch(server.url("/"))
+            .await
+            .unwrap()
+            .bytes()
+            .await
+            .unwrap();
+    }
+    let mut logged: BTreeMap<String, (Level, BTreeSet<String>)> = BTreeMap::new();
+    for record in log.ours() {
+        let kind = if record.is_span { "span" } else { "event" };
+        let entry = logged.entry(format!("{kind} `{}`", record.name));
+        let (level, fields) = entry.or_insert((record.level, BTreeSet::new()));
+        assert_eq!(*level, record.level);
+        fields.extend(record.fields.iter().map(|(name, _)| (*name).to_owned()));
+    }
+    // Those that need an environment of their own are in the test below.
+    for (level, what) in in_the_environment() {
+        logged.insert(format!("event `{what}`"), (level, BTreeSet::new()));
+    }
+    assert_eq!(documented(), logged);
+}
+
+fn documented() -> BTreeMap<String, (Level, BTreeSet<String>)> {
+    let lines = include_str!("../src/lib.rs").lines();
+    let cells = lines.filter_map(|line| line.strip_prefix("//! | ")?.strip_suffix(" |"));
+    let rows = cells.filter_map(|cells| {
+        let [level, what, fields] = cells.splitn(3, '|').collect::<Vec<_>>().try_into().ok()?;
+        let level = level.trim().parse().ok()?;
+        let what = &what[..=what.rfind('`')?];
+        let fields = fields
+            .split_whitespace()
+            .map(|field| field.trim_matches('`').to_owned());
+        Some((what.trim().to_owned(), (level, fields.collect())))
+    });
+    rows.collect()
+}
+
+/// What is said of variables, in a process of its own: this very test's, run again.
+fn in_the_environment() -> Vec<(Level, String)> {
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "a_process_with_an_odd_environment",
+            "--ignored",
+            "--nocapture",
+        ])
+        .envs([
+            ("PYTHONHTTPSVERIFY", "0"),
+            ("SSL_CERT_FILE", ""),
+            ("SSL_CERT_DIR", ""),
+        ])
+        .env_remove("HTTPSVERIFY")
+        .output()
+        .unwrap();
+    let output = String::from_utf8(output.stdout).unwrap();
+    let said = output.lines().filter_map(|line| line.split_once("said: "));
+    let said = said.filter_map(|(_, said)| said.split_once(' '));
+    let said = said.map(|(level, what)| (level.parse().unwrap(), what.to_owned()));
+    let said: Vec<_> = said.collect();
+    assert_eq!(said.len(), 3, "{output}");
+    said.into_iter()
+        .filter(|(_, what)| !what.starts_with("SSL_CERT_DIR"))
+        .collect()
+}
+
+#[test]
+#[ignore = "it is run by the test of the table, with an environment"]
+fn a_process_with_an_odd_environment() {
+    let (log, _guard) = Log::capture(Level::TRACE);
+    Client::new().unwrap();
+    // Once is enough.
+    Client::new().unwrap();
+    let _ = RootStore::native();
+    for record in log.ours() {
+        println!("said: {} {}", record.level, record.name);
+    }
+}
