@@ -174,13 +174,10 @@ pub(crate) fn explain(error: hyper::Error, facts: &Facts) -> Error {
     if let Some(ours) = find::<Error>(&error) {
         return ours.clone();
     }
-    if facts.lacks_identity && is_alert(&error) {
-        return Error::new(
-            ErrorKind::Tls,
-            "the server demands a client certificate and we have none",
-        )
-        .with_source(Cause(error))
-        .with_hint(Some("give the client one by ClientBuilder::identity"));
+    if let Some((sentence, hint)) =
+        end(&error, facts).and_then(|how| facts.credential.suspected(&how))
+    {
+        return Error::new(ErrorKind::Tls, sentence).with_hint(Some(hint));
     }
     if is_too_large(&error) {
         let (limit, fields) = (limits::RESPONSE_HEAD >> 10, limits::RESPONSE_FIELDS);
@@ -232,14 +229,19 @@ impl StdError for Cause {
     }
 }
 
-/// Did the peer break off the TLS? On TLS 1.3 this is how it says that it wanted a certificate.
-fn is_alert(error: &hyper::Error) -> bool {
+/// How the peer ended the connection, if that may be its answer to our certificate. On TLS 1.3 it
+/// says only after the request has gone that it wanted one, or another one; and where it does not
+/// wait for us to read that, its alert is lost to a reset. It has sent nothing else by then.
+fn end(error: &hyper::Error, facts: &Facts) -> Option<String> {
     // h2 keeps the text of an error and drops its type.
-    let is_by_text = || {
-        find::<io::Error>(error)
-            .is_some_and(|io| io.to_string().starts_with("received fatal alert"))
+    let is_alert = |text: &String| text.starts_with("received fatal alert");
+    let alert = match rustls_error(error) {
+        Some(tls) => Some(tls.to_string()),
+        None => find::<io::Error>(error).map(io::Error::to_string),
     };
-    matches!(rustls_error(error), Some(rustls::Error::AlertReceived(_))) || is_by_text()
+    alert.filter(is_alert).or_else(|| {
+        (facts.traffic.read() == 0 && !error.is_user()).then(|| String::from("without an answer"))
+    })
 }
 
 fn is_malformed(error: &hyper::Error, facts: &Facts) -> bool {

@@ -23,6 +23,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{self, Deadline};
 use crate::timings::{Phase, Timings};
 use crate::tls::TlsStream;
+use crate::tls::handshake::Credential;
 use crate::tls::policy::{Demand, Peer};
 use crate::tls::verdict::Verdict;
 use crate::trace;
@@ -305,7 +306,7 @@ async fn open(connected: Connected<Stream>, deadline: Deadline) -> Result<(Sende
         remote,
         verdict: tls.map(|tls| Arc::clone(tls.shared_verdict())),
         traffic: Arc::clone(stream.traffic()),
-        lacks_identity: tls.is_some_and(TlsStream::lacks_identity),
+        credential: tls.map(TlsStream::credential).unwrap_or_default(),
         is_http2: tls.is_some_and(TlsStream::speaks_h2),
     });
     match speak(stream, facts.is_http2, deadline).await {
@@ -401,8 +402,8 @@ pub(crate) struct Facts {
     pub(crate) remote: SocketAddr,
     pub(crate) verdict: Option<Arc<Verdict>>,
     pub(super) traffic: Arc<Traffic>,
-    /// The peer asked for a certificate of ours in the handshake, and we had none.
-    pub(super) lacks_identity: bool,
+    /// What the peer got that asked for a certificate of ours.
+    pub(super) credential: Credential,
     pub(crate) is_http2: bool,
 }
 

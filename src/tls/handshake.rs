@@ -11,7 +11,10 @@ use std::task::{Context, Poll};
 use rustls::client::ResolvesClientCert;
 use rustls::pki_types::ServerName;
 use rustls::sign::CertifiedKey;
-use rustls::{AlertDescription, HandshakeKind, InvalidMessage, PeerIncompatible, SignatureScheme};
+use rustls::{
+    AlertDescription, HandshakeKind, InvalidMessage, PeerIncompatible, ProtocolVersion,
+    SignatureScheme,
+};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -30,7 +33,42 @@ use crate::error::{Error, ErrorKind};
 pub struct TlsStream<S = TcpStream> {
     stream: tokio_rustls::client::TlsStream<S>,
     verdict: Arc<Verdict>,
-    lacks_identity: bool,
+    credential: Credential,
+}
+
+/// Whether the peer asked for a certificate of ours in the handshake, and what it got. On TLS 1.3 it
+/// says what follows from that only after the first request has gone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Credential {
+    /// It did not ask, or the session was resumed, or the peer is content with what it got.
+    #[default]
+    Unasked,
+    /// It asked and we have none.
+    Missing,
+    /// It asked and we have one.
+    Shown,
+}
+
+impl Credential {
+    /// What to suspect where the peer then ended the connection: a sentence, and what may help.
+    pub(crate) fn suspected(self, how: &str) -> Option<(String, &'static str)> {
+        match self {
+            Self::Unasked => None,
+            Self::Missing => Some((
+                format!(
+                    "the server asked for a client certificate, we have none, and it ended the connection ({how})"
+                ),
+                "give the client one by ClientBuilder::identity",
+            )),
+            Self::Shown => Some((
+                format!(
+                    "the server was shown our client certificate and ended the connection ({how})"
+                ),
+                "the server has to trust the certificate's issuer (were its intermediates given to Identity?), \
+                 and the certificate has to be within its dates and allowed for TLS clients",
+            )),
+        }
+    }
 }
 
 impl<S> TlsStream<S> {
@@ -48,10 +86,8 @@ impl<S> TlsStream<S> {
         &self.verdict
     }
 
-    /// The peer asked for a certificate of ours and we had none. On TLS 1.3 it says what follows
-    /// from that only after the first request has gone.
-    pub(crate) fn lacks_identity(&self) -> bool {
-        self.lacks_identity
+    pub(crate) fn credential(&self) -> Credential {
+        self.credential
     }
 
     pub(crate) fn speaks_h2(&self) -> bool {
@@ -81,12 +117,16 @@ impl Tls {
         let stream = match result {
             Ok(stream) => stream,
             Err(error) => {
-                let error = explain(&error, &witness, self.has_identity, origin, remote);
+                let error = explain(&error, &witness, origin, remote);
                 return Err(Failure::Final(error.with_verdict(witness.verdict)));
             }
         };
-        let lacks_identity = witness.certificate_was_demanded && !self.has_identity;
         let connection = stream.get_ref().1;
+        // On TLS 1.2 the handshake ends only when the peer is content.
+        let credential = match connection.protocol_version() {
+            Some(ProtocolVersion::TLSv1_2) => Credential::Unasked,
+            _ => witness.credential,
+        };
         let verdict = match (connection.handshake_kind(), witness.verdict) {
             (Some(HandshakeKind::Resumed), _) => {
                 let chain = connection.peer_certificates().unwrap_or_default();
@@ -115,7 +155,7 @@ impl Tls {
             Demand::Verified | Demand::Reported => Ok(TlsStream {
                 stream,
                 verdict,
-                lacks_identity,
+                credential,
             }),
         }
     }
@@ -135,7 +175,7 @@ pub(crate) enum Failure {
 #[derive(Debug, Default)]
 pub(crate) struct Witness {
     verdict: Option<Arc<Verdict>>,
-    certificate_was_demanded: bool,
+    credential: Credential,
 }
 
 impl Witness {
@@ -143,8 +183,8 @@ impl Witness {
         Self::note(|witness| witness.verdict = Some(verdict));
     }
 
-    fn saw_demand_for_certificate() {
-        Self::note(|witness| witness.certificate_was_demanded = true);
+    fn saw_demand_for_certificate(credential: Credential) {
+        Self::note(|witness| witness.credential = credential);
     }
 
     /// Outside of a handshake of ours there is nobody to tell, and the handshake will be refused
@@ -176,7 +216,10 @@ impl Credentials {
 
 impl ResolvesClientCert for Credentials {
     fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
-        Witness::saw_demand_for_certificate();
+        Witness::saw_demand_for_certificate(match self.identity {
+            Some(_) => Credential::Shown,
+            None => Credential::Missing,
+        });
         self.identity.clone()
     }
 
@@ -189,15 +232,21 @@ impl ResolvesClientCert for Credentials {
 fn explain(
     error: &io::Error,
     witness: &Witness,
-    has_identity: bool,
     origin: &Ticketed,
     remote: Option<SocketAddr>,
 ) -> Error {
     let Some(tls) = rustls_error(error) else {
-        return Error::new(
-            ErrorKind::Tls,
-            format!("the TLS handshake with {origin} was cut off: {error}"),
-        );
+        return match witness.credential.suspected(&error.to_string()) {
+            Some((sentence, hint)) => Error::new(
+                ErrorKind::Tls,
+                format!("the TLS handshake with {origin} failed: {sentence}"),
+            )
+            .with_hint(Some(hint)),
+            None => Error::new(
+                ErrorKind::Tls,
+                format!("the TLS handshake with {origin} was cut off: {error}"),
+            ),
+        };
     };
     if is_refusal(tls) {
         return match witness.verdict.as_deref() {
@@ -208,7 +257,7 @@ fn explain(
             ),
         };
     }
-    let (sentence, hint) = describe(tls, witness, has_identity);
+    let (sentence, hint) = describe(tls, witness);
     Error::new(
         ErrorKind::Tls,
         format!("the TLS handshake with {origin} failed: {sentence}"),
@@ -235,17 +284,14 @@ fn is_refusal(error: &rustls::Error) -> bool {
 }
 
 /// rustls' error in words of those who have to mend it.
-fn describe(
-    error: &rustls::Error,
-    witness: &Witness,
-    has_identity: bool,
-) -> (String, Option<&'static str>) {
+fn describe(error: &rustls::Error, witness: &Witness) -> (String, Option<&'static str>) {
     use rustls::Error as E;
+    if let E::AlertReceived(_) = error {
+        if let Some((sentence, hint)) = witness.credential.suspected(&error.to_string()) {
+            return (sentence, Some(hint));
+        }
+    }
     match error {
-        E::AlertReceived(_) if witness.certificate_was_demanded && !has_identity => (
-            format!("the server demands a client certificate and we have none ({error})"),
-            Some("give the client one by ClientBuilder::identity"),
-        ),
         E::AlertReceived(AlertDescription::ProtocolVersion)
         | E::PeerIncompatible(
             PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig
