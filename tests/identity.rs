@@ -3,8 +3,6 @@
 #![cfg(feature = "lab")]
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
     clippy::indexing_slicing,
     reason = "what fails here fails a test"
 )]
@@ -815,7 +813,7 @@ impl ClientCertVerifier for Doorman {
     }
 }
 
-const MATRIX: [(&'static SupportedProtocolVersion, &[u8]); 4] = [
+const MATRIX: [(&SupportedProtocolVersion, &[u8]); 4] = [
     (&rustls::version::TLS12, b"http/1.1"),
     (&rustls::version::TLS12, b"h2"),
     (&rustls::version::TLS13, b"http/1.1"),
