@@ -3,7 +3,6 @@
 #![cfg(feature = "lab")]
 #![expect(
     clippy::unwrap_used,
-    clippy::panic,
     clippy::indexing_slicing,
     reason = "what fails here fails a test"
 )]
