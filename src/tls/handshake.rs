@@ -116,6 +116,13 @@ impl Tls {
         let witness = std::mem::take(&mut *witness.lock().unwrap_or_else(PoisonError::into_inner));
         let stream = match result {
             Ok(stream) => stream,
+            Err(error) if presented_nothing(&error) => {
+                // rustls asks its verifier about certificates, and there is none.
+                let none = Presented::new(&[]);
+                let verdict = self.verifier.verifier.judge(&none, &name, self.clock.now());
+                let error = refused(&verdict, remote).with_verdict(Some(Arc::new(verdict)));
+                return Err(Failure::Final(error));
+            }
             Err(error) => {
                 let error = explain(&error, &witness, origin, remote);
                 return Err(Failure::Final(error.with_verdict(witness.verdict)));
@@ -273,6 +280,13 @@ pub(crate) fn refused(verdict: &Verdict, remote: Option<SocketAddr>) -> Error {
     };
     let hint = verdict.reason().and_then(|reason| reason.hint());
     Error::new(ErrorKind::Certificate, message).with_hint(hint)
+}
+
+fn presented_nothing(error: &io::Error) -> bool {
+    matches!(
+        rustls_error(error),
+        Some(rustls::Error::NoCertificatesPresented)
+    )
 }
 
 fn is_refusal(error: &rustls::Error) -> bool {
