@@ -222,17 +222,15 @@ impl World {
 
 #[test]
 fn a_session_is_resumed_for_as_long_as_its_chain_holds() {
-    each(|speaks| {
-        let world = World::new();
-        let site = Site::open(speaks);
+    each(|speaks, world, site| {
         site.present(&world.good_until_noon(HOST), &world.key);
         let clock = Hands::default();
-        let client = world.client(&site, &clock).build().unwrap();
+        let client = world.client(site, &clock).build().unwrap();
         let url = site.url(HOST);
 
         let first = run(fetched(&client, &url));
         let second = run(fetched(&client, &url));
-        assert_eq!(kinds(&site), [FULL, RESUMED], "{speaks:?}");
+        assert_eq!(kinds(site), [FULL, RESUMED], "{speaks:?}");
         // The kept chain was judged again, to the same end.
         assert_eq!(format!("{first:?}"), format!("{second:?}"));
         assert!(second.is_verified());
@@ -258,18 +256,16 @@ fn a_session_is_resumed_for_as_long_as_its_chain_holds() {
         site.present(&world.good(HOST), &world.key);
         run(fetched(&client, &url));
         run(fetched(&client, &url));
-        assert_eq!(kinds(&site), [FULL, RESUMED], "{speaks:?}");
+        assert_eq!(kinds(site), [FULL, RESUMED], "{speaks:?}");
     });
 }
 
 #[test]
 fn a_renewed_certificate_takes_the_place_of_an_expired_session_unseen_by_the_caller() {
-    each(|speaks| {
-        let world = World::new();
-        let site = Site::open(speaks);
+    each(|_, world, site| {
         site.present(&world.good_until_noon(HOST), &world.key);
         let clock = Hands::default();
-        let client = world.client(&site, &clock).build().unwrap();
+        let client = world.client(site, &clock).build().unwrap();
         run(fetched(&client, &site.url(HOST)));
         run(site.seen());
 
@@ -289,14 +285,12 @@ fn a_renewed_certificate_takes_the_place_of_an_expired_session_unseen_by_the_cal
 
 #[test]
 fn a_clock_that_was_set_back_is_no_way_round_the_judgement() {
-    each(|speaks| {
-        let world = World::new();
-        let site = Site::open(speaks);
+    each(|_, world, site| {
         let mut params = leaf(&[HOST]);
         params.not_before = date_time_ymd(2026, 6, 1);
         site.present(&vec![issue(&world.root, &params, &world.key)], &world.key);
         let clock = Hands::default();
-        let client = world.client(&site, &clock).build().unwrap();
+        let client = world.client(site, &clock).build().unwrap();
         run(fetched(&client, &site.url(HOST)));
         run(site.seen());
         clock.set_back();
@@ -310,13 +304,11 @@ fn a_clock_that_was_set_back_is_no_way_round_the_judgement() {
 
 #[test]
 fn other_roots_share_no_session() {
-    each(|speaks| {
-        let world = World::new();
+    each(|_speaks, world, site| {
         let stranger = root("a stranger");
-        let site = Site::open(speaks);
         site.present(&world.good(HOST), &world.key);
         let clock = Hands::default();
-        let with = |roots: RootStore| world.client(&site, &clock).roots(roots).build().unwrap();
+        let with = |roots: RootStore| world.client(site, &clock).roots(roots).build().unwrap();
         let client = with(store(&world.root));
         let more = with(store(&world.root).add_der(stranger.der()).unwrap());
         let others = with(store(&stranger));
@@ -324,7 +316,7 @@ fn other_roots_share_no_session() {
 
         run(fetched(&client, &url));
         run(fetched(&more, &url));
-        assert_eq!(kinds(&site), [FULL, FULL]);
+        assert_eq!(kinds(site), [FULL, FULL]);
         let error = run(refused(&others, &url));
         assert_eq!(error.code(), "unknown-issuer");
         let seen = run(site.seen());
@@ -334,17 +326,15 @@ fn other_roots_share_no_session() {
         // The sessions of the others are as they were.
         run(fetched(&client, &url));
         run(fetched(&more, &url));
-        assert_eq!(kinds(&site), [RESUMED, RESUMED]);
+        assert_eq!(kinds(site), [RESUMED, RESUMED]);
     });
 }
 
 #[test]
 fn unverified_sessions_and_connections_never_serve_a_verified_call() {
-    each(|speaks| {
-        let world = World::new();
-        let site = Site::open(speaks);
+    each(|speaks, world, site| {
         let clock = Hands::default();
-        let client = world.client(&site, &clock).build().unwrap();
+        let client = world.client(site, &clock).build().unwrap();
         let url = site.url(HOST);
         let unverified = async || {
             let response = post(&client, &url)
@@ -362,7 +352,7 @@ fn unverified_sessions_and_connections_never_serve_a_verified_call() {
         assert!(run(unverified()).is_verified());
         run(fetched(&client, &url));
         assert!(run(unverified()).is_verified());
-        assert_eq!(kinds(&site), [FULL, FULL, RESUMED, RESUMED]);
+        assert_eq!(kinds(site), [FULL, FULL, RESUMED, RESUMED]);
 
         // Of a bad one: in one runtime, where the unverified connection stays open all along.
         let site = Site::open(speaks);
@@ -395,12 +385,10 @@ fn unverified_sessions_and_connections_never_serve_a_verified_call() {
 
 #[test]
 fn a_client_that_accepts_all_shares_nothing_with_one_that_does_not() {
-    each(|speaks| {
-        let world = World::new();
-        let site = Site::open(speaks);
+    each(|speaks, world, site| {
         site.present(&world.identities()[0].chain, &world.key);
         let clock = Hands::default();
-        let builder = || world.client(&site, &clock);
+        let builder = || world.client(site, &clock);
         let careless = builder().danger_accept_unverified().build().unwrap();
         let careful = builder().build().unwrap();
         let url = site.url(ADDRESS);
@@ -416,17 +404,15 @@ fn a_client_that_accepts_all_shares_nothing_with_one_that_does_not() {
         // A call that asks for verification gets it from the careless client too.
         let call = async { careless.fetch(&url).validate_certificate(true).await };
         assert_eq!(run(call).unwrap_err().code(), "hostname-mismatch");
-        assert_eq!(kinds(&site), [FULL, None, RESUMED, None], "{speaks:?}");
+        assert_eq!(kinds(site), [FULL, None, RESUMED, None], "{speaks:?}");
     });
 }
 
 #[test]
 fn a_server_that_changes_for_the_worse_between_connections_is_found_out() {
-    each(|speaks| {
-        let world = World::new();
-        let site = Site::open(speaks);
+    each(|speaks, world, site| {
         site.present(&world.good(HOST), &world.key);
-        let client = world.client(&site, &Hands::default()).build().unwrap();
+        let client = world.client(site, &Hands::default()).build().unwrap();
         let url = site.url(HOST);
         let (first, second) = run(async {
             for _ in 0..2 {
@@ -459,12 +445,10 @@ fn a_server_that_changes_for_the_worse_between_connections_is_found_out() {
 
 #[test]
 fn many_at_once_are_refused_as_one_is() {
-    each(|speaks| {
-        let world = World::new();
-        let site = Site::open(speaks);
+    each(|_, world, site| {
         site.present(&world.identities()[0].chain, &world.key);
         site.behave(Manner::Shout);
-        let client = world.client(&site, &Hands::default()).build().unwrap();
+        let client = world.client(site, &Hands::default()).build().unwrap();
         let url = site.url(ADDRESS);
         let seen = run(async {
             let calls: Vec<_> = (0..16)
@@ -545,34 +529,63 @@ async fn converse(mut stream: urlfetch::tls::TlsStream) {
 
 #[test]
 fn a_certificate_without_its_key_and_no_certificate_at_all_prove_nothing() {
-    each(|speaks| {
-        let world = World::new();
-        let site = Site::open(speaks);
-        let client = world.client(&site, &Hands::default()).build().unwrap();
+    each(|_, world, site| {
+        let client = world.client(site, &Hands::default()).build().unwrap();
         let thiefs = KeyPair::generate().unwrap();
-        for (chain, key) in [(world.good(HOST), &thiefs), (Vec::new(), &world.key)] {
+        for (chain, key, kind, code) in [
+            (world.good(HOST), &thiefs, ErrorKind::Tls, "tls"),
+            (
+                Vec::new(),
+                &world.key,
+                ErrorKind::Certificate,
+                "no-certificate",
+            ),
+        ] {
             site.present(&chain, key);
+            // Neither is a peer that can be used unverified: there is no telling who it is.
             for validate in [true, false] {
                 let call = async {
                     let call = post(&client, &site.url(HOST));
                     call.validate_certificate(validate).await
                 };
                 let error = run(call).unwrap_err();
-                assert_eq!(error.kind(), ErrorKind::Tls, "{error}");
+                assert_eq!((error.kind(), error.code()), (kind, code), "{error}");
                 assert!(!error.request_was_sent());
             }
             for seen in run(site.seen()) {
                 assert_eq!(seen.handshake, None);
-                nothing_was_sent(&seen, "no key");
+                nothing_was_sent(&seen, code);
             }
         }
     });
 }
 
 #[test]
+fn a_certificate_of_ten_thousand_names_makes_a_short_error() {
+    each(|_, world, site| {
+        let client = world.client(site, &Hands::default()).build().unwrap();
+        let names: Vec<String> = (0..10_000).map(|n| n.to_string()).collect();
+        let mut params = leaf(&[]);
+        for name in &names {
+            let name = rcgen::SanType::DnsName(name.as_str().try_into().unwrap());
+            params.subject_alt_names.push(name);
+        }
+        site.present(&vec![issue(&world.root, &params, &world.key)], &world.key);
+        let error = run(refused(&client, &site.url(HOST)));
+        assert_eq!(error.code(), "hostname-mismatch");
+        for text in [error.to_string(), format!("{error:?}")] {
+            assert!(text.contains("and 9998 more"), "{text}");
+            assert!(text.len() < 1_000, "{text}");
+        }
+        for seen in run(site.seen()) {
+            nothing_was_sent(&seen, "10,000 names");
+        }
+    });
+}
+
+#[test]
 fn our_own_certificate_does_not_go_to_a_peer_that_is_refused() {
-    each(|speaks| {
-        let world = World::new();
+    each(|speaks, world, _| {
         let names: Vec<String> = (0..1_000).map(|n| format!("{n}.client.test")).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let mut params = leaf(&names);
@@ -690,10 +703,12 @@ fn kinds(site: &Site) -> Vec<Option<HandshakeKind>> {
     seen.iter().map(|seen| seen.handshake).collect()
 }
 
-fn each(test: impl Fn(Speaks)) {
+/// Runs a test over each TLS and each HTTP, with a world and a site of its own.
+fn each(test: impl Fn(Speaks, &World, &Site)) {
     for tls12 in [true, false] {
         for h2 in [true, false] {
-            test(Speaks { tls12, h2 });
+            let speaks = Speaks { tls12, h2 };
+            test(speaks, &World::new(), &Site::open(speaks));
         }
     }
 }
