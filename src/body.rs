@@ -13,7 +13,7 @@ use futures_core::Stream;
 use http::HeaderMap;
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::runtime::Handle;
+use tokio::runtime::{Handle, Id};
 use tokio::time::Sleep;
 use url::Url;
 
@@ -296,7 +296,8 @@ impl Wire {
 struct Clocks {
     total: Deadline,
     total_holds: bool,
-    sleep: Option<Pin<Box<Sleep>>>,
+    /// A sleep, and the runtime whose clock it goes by.
+    sleep: Option<(Id, Pin<Box<Sleep>>)>,
     /// The sleep is set for the present wait. Time in which nobody reads does not count.
     waiting: bool,
 }
@@ -326,23 +327,24 @@ impl Clocks {
             true => idle.sooner(self.total),
             false => idle,
         };
-        if self.sleep.is_none() {
-            // A timer that is made outside a runtime panics.
-            Handle::try_current().map_err(|error| {
-                Error::new(
-                    ErrorKind::Config,
-                    "a body that has not come yet needs a tokio runtime to wait in",
-                )
+        // It may be another runtime than last time, and the last one's clock may stand still.
+        let runtime = Handle::try_current().map_err(|error| {
+            Error::new(ErrorKind::Config, "a body needs a tokio runtime to wait in")
                 .with_source(error)
-            })?;
-        }
-        let sleep = self
-            .sleep
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(first.ends())));
-        if !self.waiting {
-            sleep.as_mut().reset(first.ends());
-            self.waiting = true;
-        }
+        })?;
+        let sleep = match &mut self.sleep {
+            Some((id, sleep)) if *id == runtime.id() => {
+                if !self.waiting {
+                    sleep.as_mut().reset(first.ends());
+                }
+                sleep
+            }
+            other => {
+                let sleep = Box::pin(tokio::time::sleep_until(first.ends()));
+                &mut other.insert((runtime.id(), sleep)).1
+            }
+        };
+        self.waiting = true;
         ready!(sleep.as_mut().poll(cx));
         let ended = match self.total_holds && self.total.is_over() {
             true => self.total,
