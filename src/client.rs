@@ -1,13 +1,17 @@
 //! The client, and how one is made.
 
 use std::fmt;
+use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Once, OnceLock};
+use std::task::Poll;
 use std::time::{Duration, SystemTime};
 
 use http::HeaderValue;
 use rustls::pki_types::UnixTime;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::runtime::Handle;
 
 use crate::connect::{Connector, Origin, Pool, Resolver, Trust};
 use crate::error::{Error, ErrorKind, Result};
@@ -82,20 +86,20 @@ impl Client {
     ///
     /// [`ErrorKind::InvalidUrl`] if `host` is neither, else as a fetch that gets no connection.
     pub async fn connect(&self, host: &str, port: u16) -> Result<TlsStream> {
-        in_a_runtime()?;
         let origin = Origin::tls(host, port)?;
-        let connector = &self.0.connector;
-        let mut timings = Timings::default();
-        let connected = connector
-            .connect_tls(
+        let connecting = pin!(async {
+            let mut timings = Timings::default();
+            let connecting = self.0.connector.connect_tls(
                 &origin,
                 self.0.demand,
                 Protocols::Unnamed,
                 self.0.whole_deadline(),
                 &mut timings,
-            )
-            .await
-            .map_err(|error| error.with_timings(timings))?;
+            );
+            let connected = connecting.await;
+            connected.map_err(|error| error.with_timings(timings))
+        });
+        let connected = in_one_runtime(connecting).await?;
         if self.0.demand == Demand::Reported {
             trace::unverified(&origin, Some(connected.stream.verdict()));
         }
@@ -113,15 +117,16 @@ impl Client {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        in_a_runtime()?;
         // The port is not known: 1 is nobody's, so tickets are shared with other wrapped streams only.
         let origin = Origin::tls(host, 1)?;
-        let deadline = self.0.whole_deadline();
-        let wrapped = self
-            .0
-            .connector
-            .wrap(stream, &origin, self.0.demand, deadline)
-            .await?;
+        let wrapping = pin!(async {
+            let deadline = self.0.whole_deadline();
+            let connector = &self.0.connector;
+            connector
+                .wrap(stream, &origin, self.0.demand, deadline)
+                .await
+        });
+        let wrapped = in_one_runtime(wrapping).await?;
         if self.0.demand == Demand::Reported {
             trace::unverified(&origin, Some(wrapped.verdict()));
         }
@@ -324,12 +329,24 @@ impl ClientBuilder {
     }
 }
 
-/// Connections belong to the runtime that drives them, so there has to be one.
-pub(crate) fn in_a_runtime() -> Result<()> {
-    tokio::runtime::Handle::try_current()
-        .map(drop)
-        .map_err(|error| {
-            Error::new(ErrorKind::Config, "a fetch needs a tokio runtime to run in")
-                .with_source(error)
-        })
+/// Runs what has connections and clocks, which belong to the runtime that drives them: there has to
+/// be one, and it has to stay the same. In another the future would wait for a runtime that may
+/// stand still.
+pub(crate) async fn in_one_runtime<T>(
+    mut work: Pin<&mut impl Future<Output = Result<T>>>,
+) -> Result<T> {
+    let first = Handle::try_current().map_err(|error| {
+        Error::new(ErrorKind::Config, "a fetch needs a tokio runtime to run in").with_source(error)
+    })?;
+    poll_fn(|cx| match Handle::try_current() {
+        Ok(now) if now.id() == first.id() => work.as_mut().poll(cx),
+        Ok(_) | Err(_) => {
+            let error = Error::new(
+                ErrorKind::Config,
+                "a fetch was begun in one tokio runtime and polled outside of it",
+            );
+            Poll::Ready(Err(error.sent(true)))
+        }
+    })
+    .await
 }

@@ -1,5 +1,6 @@
 //! One fetch: the loop that turns a request into a response.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use http::header::{
@@ -14,7 +15,7 @@ use tracing::Instrument;
 use url::Position;
 
 use crate::body::{Body, Reading};
-use crate::client::{Client, Shared, in_a_runtime};
+use crate::client::{Client, Shared, in_one_runtime};
 use crate::connect::outgoing::Outgoing;
 use crate::connect::{Choice, Exchange, Lease, Origin};
 use crate::decode::{self, Decoder};
@@ -29,9 +30,9 @@ use crate::trace;
 
 impl Client {
     pub(crate) async fn execute(self, asked: Asked) -> Result<Response> {
-        in_a_runtime()?;
         let span = trace::fetch(&asked.method, &asked.url);
-        let outcome = self.follow(asked).instrument(span.clone()).await;
+        let following = pin!(self.follow(asked).instrument(span.clone()));
+        let outcome = in_one_runtime(following).await;
         match &outcome {
             Ok(response) => trace::returned(&span, response.status(), response.hops().len()),
             Err(error) => trace::stopped(&span, error),
