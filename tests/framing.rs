@@ -185,6 +185,14 @@ async fn where_a_body_ends_is_beyond_doubt_or_refused() {
         .iter()
         .map(|(head, then, expected)| (hello(head), *then, expected.clone()))
         .collect();
+    // Items 3 and 4 once more: whichever of the two one believed, it would be a whole body.
+    for (fields, length) in [("", "15"), ("gzip, ", "15"), ("", "5")] {
+        let head = format!(
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: {fields}chunked\r\ncontent-length: {length}\r\n\r\n"
+        );
+        let reply = [&head, "5\r\nhello\r\n0\r\n\r\n"].concat();
+        rows.push((reply.into(), Stay, Err(MalformedReply)));
+    }
     // Section 6.1: HTTP/1.0 knows no Transfer-Encoding.
     for status in ["200 OK", "204 No Content", "304 Not Modified"] {
         rows.push((
