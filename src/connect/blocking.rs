@@ -153,7 +153,10 @@ const MAX_THREADS: usize = 32;
 pub(super) fn take_all_threads() -> Vec<std::sync::mpsc::Sender<()>> {
     let take = |_| {
         let (taken, until) = std::sync::mpsc::channel();
-        enqueue(Box::new(move || drop(until.recv()))).unwrap();
+        enqueue(Box::new(move || {
+            let _ = until.recv();
+        }))
+        .unwrap();
         taken
     };
     (0..MAX_THREADS).map(take).collect()
