@@ -41,6 +41,7 @@ pub(crate) struct Pool {
 struct Hosts {
     by_key: HashMap<Key, Arc<Host>>,
     sweep_at: usize,
+    swept: Option<Instant>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -106,14 +107,22 @@ impl Pool {
             demand,
         };
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(host) = hosts.by_key.get(&key) {
-            return Arc::clone(host);
-        }
-        if hosts.by_key.len() >= hosts.sweep_at {
-            hosts.by_key.retain(|_, host| host.is_in_use());
-            hosts.sweep_at = (2 * hosts.by_key.len()).max(MIN_SWEEP);
-        }
+        hosts.sweep(Instant::now());
         Arc::clone(hosts.by_key.entry(key).or_default())
+    }
+}
+
+impl Hosts {
+    /// Lets go of hosts without an open connection when they have become many, and of connections
+    /// that have been idle for too long when nobody comes back to their host.
+    fn sweep(&mut self, now: Instant) {
+        let swept = *self.swept.get_or_insert(now);
+        if self.by_key.len() < self.sweep_at && now - swept < limits::IDLE_CONNECTION {
+            return;
+        }
+        self.by_key.retain(|_, host| host.is_in_use(now));
+        self.sweep_at = (2 * self.by_key.len()).max(MIN_SWEEP);
+        self.swept = Some(now);
     }
 }
 
@@ -272,9 +281,9 @@ impl Host {
         })
     }
 
-    fn is_in_use(self: &Arc<Self>) -> bool {
+    fn is_in_use(self: &Arc<Self>, now: Instant) -> bool {
         let mut state = self.state();
-        state.reap(Instant::now());
+        state.reap(now);
         Arc::strong_count(self) > 1 || !state.idle.is_empty() || state.shared.is_some()
     }
 }
@@ -495,3 +504,79 @@ impl fmt::Debug for Facts {
 
 /// Hosts that are kept before those without an open connection are swept out.
 const MIN_SWEEP: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt;
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn hosts_that_nobody_comes_back_to_do_not_pile_up() {
+        let pool = Pool::default();
+        let (_server, kept) = pool.idle_connection("kept.example").await;
+        for n in 0..10_000 {
+            drop(pool.host(&origin(&format!("{n}.example")), Demand::Verified));
+            assert!(pool.len() <= MIN_SWEEP, "{n}");
+        }
+        let found = pool.host(&origin("kept.example"), Demand::Verified);
+        assert!(Arc::ptr_eq(&kept, &found));
+        assert!(found.open_connection(Choice::Any).is_some());
+    }
+
+    #[test]
+    fn runtimes_that_are_gone_are_swept_out() {
+        let pool = Pool::default();
+        let mut servers = Vec::new();
+        for _ in 0..2 * MIN_SWEEP {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            let (server, _) = runtime.block_on(pool.idle_connection("one.example"));
+            servers.push(server.into_std().unwrap());
+        }
+        assert!(pool.len() <= MIN_SWEEP);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_idle_for_too_long_is_closed_by_any_later_checkout() {
+        let pool = Pool::default();
+        let (mut server, _) = pool.idle_connection("once.example").await;
+        tokio::time::advance(limits::IDLE_CONNECTION).await;
+        drop(pool.host(&origin("other.example"), Demand::Verified));
+        assert_eq!(pool.len(), 1);
+        assert_eq!(server.read(&mut [0]).await.unwrap(), 0);
+    }
+
+    impl Pool {
+        fn len(&self) -> usize {
+            self.hosts.lock().unwrap().by_key.len()
+        }
+
+        /// An idle HTTP/1.1 connection to a host, and its other end.
+        async fn idle_connection(&self, name: &str) -> (TcpStream, Arc<Host>) {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let remote = listener.local_addr().unwrap();
+            let stream = Stream::plain(TcpStream::connect(remote).await.unwrap());
+            let deadline = Deadline::start(limits::DEADLINE);
+            let opened = open(Connected { stream, remote }, deadline).await;
+            let (sender, facts) = opened.unwrap();
+            let host = self.host(&origin(name), Demand::Verified);
+            let lease = Lease {
+                sender,
+                facts,
+                host: Arc::clone(&host),
+                reused: false,
+                uploading: None,
+            };
+            lease.give_back();
+            (listener.accept().await.unwrap().0, host)
+        }
+    }
+
+    fn origin(host: &str) -> Origin {
+        Origin::tls(host, 443).unwrap()
+    }
+}
