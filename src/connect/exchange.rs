@@ -192,7 +192,7 @@ pub(crate) fn explain(error: hyper::Error, facts: &Facts) -> Error {
         return Error::new(ErrorKind::MalformedReply, "the reply is not proper HTTP")
             .with_source(Cause(error));
     }
-    if error.is_user() {
+    if error.is_user() && !is_driver_gone(&error) {
         return Error::new(ErrorKind::InvalidRequest, "the request cannot be written")
             .with_source(Cause(error));
     }
@@ -266,6 +266,12 @@ fn is_malformed(error: &hyper::Error, facts: &Facts) -> bool {
 /// hyper tells this kind apart by method only where it is built as a server too.
 fn is_too_large(error: &hyper::Error) -> bool {
     error.is_parse() && error.to_string() == "message head is too large"
+}
+
+/// The task that drove the connection ended before its time: its runtime was shut down, or a
+/// payload's stream panicked in it. hyper counts that among the caller's mistakes.
+fn is_driver_gone(error: &hyper::Error) -> bool {
+    error.to_string() == "dispatch task is gone"
 }
 
 /// RFC 9113 section 8.7: the two ways in which h2 says that a request was not acted on.
