@@ -716,6 +716,22 @@ async fn ten_thousand_names_are_counted_and_two_are_shown() {
     assert!(!error.request_was_sent());
 }
 
+#[cfg(feature = "json")]
+#[tokio::test]
+async fn json_that_was_not_expected_is_quoted_escaped_and_cut() {
+    let server = Server::start(|connection| async move {
+        let body = format!("{{\"\\u001b[31m{}\":1}}", "x".repeat(100_000));
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
+        connection.answer(&(head + &body)).await;
+    });
+    let response = server.client().fetch(server.url("/")).await.unwrap();
+    let error = response.json::<Duration>().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Decode);
+    let shown = error.to_string();
+    let line = "the body is not the JSON that was expected: unknown field `\\u{1b}[31mxxx";
+    assert!(shown.starts_with(line) && shown.len() < 400, "{shown}");
+}
+
 /// A subjectAltName of dNSNames, whatever they hold (RFC 5280 section 4.2.1.6).
 fn alternative_names(names: &[&str]) -> CustomExtension {
     let der = |tag, content| Any::new(tag, content).unwrap().to_der().unwrap();
