@@ -112,6 +112,7 @@ impl Body {
         self.limit.was_truncated
     }
 
+    #[cfg(feature = "json")]
     pub(crate) fn context(&self) -> BodyContext {
         self.context.clone()
     }
