@@ -121,3 +121,8 @@ pub use url::Url;
 pub fn fetch(url: impl IntoUrl) -> RequestBuilder {
     RequestBuilder::new(None, url)
 }
+
+/// The examples of the README, as tests.
+#[cfg(all(doctest, feature = "lab"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
