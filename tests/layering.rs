@@ -48,6 +48,7 @@ const ROOMS: &[&str] = &[
     "tls/platform",
     "tls/sources",
     "tls/fault",
+    "tls/crypto",
     // What is said of it all.
     "trace",
     "error",
@@ -84,8 +85,6 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
         "tls/handshake",
         "Credentials, a part of the configuration",
     ),
-    ("tls/identity", "tls", "provider()"),
-    ("tls/verify", "tls", "provider()"),
     (
         "tls/verify",
         "tls/handshake",

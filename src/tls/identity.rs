@@ -13,6 +13,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
 use super::certificate::Certificate;
+use super::crypto;
 use super::fault::{Fault, Position, Problem};
 use super::shown::hex;
 use super::sources::{Entry, Item, Source, path_name};
@@ -90,7 +91,7 @@ impl Identity {
     ) -> Result<Self, Error> {
         let chain = Chain::from_der(chain).map_err(no_certificate)?;
         let key = Key::from_der(&Source::bytes(key.as_ref())).map_err(no_key)?;
-        Self::assemble(chain, key, &super::provider())
+        Self::assemble(chain, key, &crypto::provider())
     }
 
     /// The certificate that stands for us: the one of the key.
@@ -113,7 +114,7 @@ impl Identity {
         let key = key
             .and_then(|source| Key::from_pem(&source))
             .map_err(no_key)?;
-        Self::assemble(chain, key, &super::provider())
+        Self::assemble(chain, key, &crypto::provider())
     }
 
     fn assemble(mut chain: Chain, key: Key, provider: &CryptoProvider) -> Result<Self, Error> {

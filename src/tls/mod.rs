@@ -2,10 +2,9 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::client::{ClientSessionMemoryCache, Resumption};
-use rustls::crypto::CryptoProvider;
 use rustls::time_provider::TimeProvider;
 use rustls::{ClientConfig, SupportedProtocolVersion};
 
@@ -21,6 +20,7 @@ pub use verify::{Presented, Verifier, VerifierBuilder};
 pub use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 
 pub(crate) mod certificate;
+pub(crate) mod crypto;
 pub(crate) mod fault;
 pub(crate) mod handshake;
 pub(crate) mod hostname;
@@ -82,14 +82,16 @@ impl Tls {
             verifier: Verifier::builder().roots(roots).policy(policy).build()?,
             demand,
         });
-        let mut template = ClientConfig::builder_with_details(provider(), Arc::new(clock.clone()))
-            .with_protocol_versions(versions)
-            .map_err(|error| {
-                Error::new(ErrorKind::Config, "no TLS configuration can be made").with_source(error)
-            })?
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::clone(&verifier) as _)
-            .with_client_cert_resolver(Arc::new(Credentials::new(identity)));
+        let mut template =
+            ClientConfig::builder_with_details(crypto::provider(), Arc::new(clock.clone()))
+                .with_protocol_versions(versions)
+                .map_err(|error| {
+                    Error::new(ErrorKind::Config, "no TLS configuration can be made")
+                        .with_source(error)
+                })?
+                .dangerous()
+                .with_custom_certificate_verifier(Arc::clone(&verifier) as _)
+                .with_client_cert_resolver(Arc::new(Credentials::new(identity)));
         // A request that can be replayed by whoever recorded it is no verified request.
         template.enable_early_data = false;
         Ok(Self {
@@ -168,37 +170,6 @@ impl fmt::Debug for Clock {
 impl TimeProvider for Clock {
     fn current_time(&self) -> Option<UnixTime> {
         Some(self.now())
-    }
-}
-
-/// Our cryptography, always handed over explicitly: the process default is somebody else's.
-pub(crate) fn provider() -> Arc<CryptoProvider> {
-    static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
-    Arc::clone(PROVIDER.get_or_init(|| Arc::new(make_provider())))
-}
-
-/// The groups are listed here, as which of them rustls prefers depends on a feature that any
-/// crate in the graph can turn on.
-#[cfg(feature = "aws-lc-rs")]
-fn make_provider() -> CryptoProvider {
-    use rustls::crypto::aws_lc_rs::{default_provider, kx_group};
-    CryptoProvider {
-        kx_groups: vec![
-            kx_group::X25519MLKEM768,
-            kx_group::X25519,
-            kx_group::SECP256R1,
-            kx_group::SECP384R1,
-        ],
-        ..default_provider()
-    }
-}
-
-#[cfg(all(feature = "ring", not(feature = "aws-lc-rs")))]
-fn make_provider() -> CryptoProvider {
-    use rustls::crypto::ring::{default_provider, kx_group};
-    CryptoProvider {
-        kx_groups: vec![kx_group::X25519, kx_group::SECP256R1, kx_group::SECP384R1],
-        ..default_provider()
     }
 }
 

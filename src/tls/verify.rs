@@ -20,10 +20,10 @@ use webpki::{
 use x509_cert::der::DateTime;
 
 use super::certificate::{Anchor, Certificate};
+use super::crypto;
 use super::handshake::Witness;
 use super::hostname::match_hostname;
 use super::policy::{Demand, Policy};
-use super::provider;
 use super::roots::RootStore;
 use super::shown::MAX_SHOWN_NAMES;
 use super::verdict::{Check, Code, Outcome, Reason, Refusal, Subject, Verdict};
@@ -123,7 +123,7 @@ impl VerifierBuilder {
         Ok(Verifier(Arc::new(Judge {
             roots,
             policy: self.policy,
-            algorithms: provider().signature_verification_algorithms,
+            algorithms: crypto::provider().signature_verification_algorithms,
         })))
     }
 }
