@@ -1,11 +1,7 @@
 //! Clients and runtimes: a client serves any number of them, at once and one after another, and
 //! what belongs to one that is gone, or stands still, fails by name and holds up nobody else.
 #![cfg(feature = "lab")]
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "what fails here fails a test"
-)]
+#![expect(clippy::unwrap_used, reason = "what fails here fails a test")]
 
 use std::future::{Future, IntoFuture, pending};
 use std::net::TcpListener;

@@ -243,12 +243,13 @@ enum Ruin {
 #[tokio::test]
 async fn an_http2_request_that_was_not_processed_is_sent_again() {
     use Ruin::{GoAwayAt, GoAwayBelow, Stream, Unanswered};
+    // What becomes of the request, its method, its payload, how many connections there are if it
+    // is sent again.
+    type Row<'a> = (Ruin, Method, &'a dyn Fn() -> Payload, Option<usize>);
     let none = || Payload::from("");
     let whole = || Payload::from("payload");
     let stream = || Payload::stream(Once::new("payload"));
-    // (what becomes of the request, its method, its payload, how many connections there are if it
-    // is sent again)
-    let rows: [(Ruin, Method, &dyn Fn() -> Payload, Option<usize>); 16] = [
+    let rows: [Row<'_>; 16] = [
         (Stream(Reason::REFUSED_STREAM), Method::GET, &none, Some(1)),
         (
             Stream(Reason::REFUSED_STREAM),
