@@ -42,7 +42,9 @@ const ROOMS: &[&str] = &[
     // From a socket to a judged peer.
     "tls/handshake",
     "tls",
+    "tls/callbacks",
     "tls/verify",
+    "tls/diagnose",
     "tls/roots",
     "tls/identity",
     "tls/platform",
@@ -80,16 +82,6 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
         "response",
         "Content, which a body gives to a response",
     ),
-    (
-        "tls",
-        "tls/handshake",
-        "Credentials, a part of the configuration",
-    ),
-    (
-        "tls/verify",
-        "tls/handshake",
-        "Witness, who is told of the verdict",
-    ),
     ("trace", "connect", "Origin"),
     ("trace", "connect/pool", "Facts"),
 ];
@@ -102,6 +94,7 @@ const DECISIONS: &[&str] = &[
     "decode/*",
     "redirect",
     "tls/certificate",
+    "tls/diagnose",
     "tls/hostname",
     "tls/layout",
     "tls/policy",

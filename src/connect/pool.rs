@@ -23,7 +23,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{self, Deadline};
 use crate::timings::{Phase, Timings};
 use crate::tls::TlsStream;
-use crate::tls::handshake::Credential;
+use crate::tls::callbacks::Credential;
 use crate::tls::policy::{Demand, Peer};
 use crate::tls::verdict::Verdict;
 use crate::trace;

@@ -8,18 +8,13 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
-use rustls::client::ResolvesClientCert;
 use rustls::pki_types::ServerName;
-use rustls::sign::CertifiedKey;
-use rustls::{
-    AlertDescription, HandshakeKind, InvalidMessage, PeerIncompatible, ProtocolVersion,
-    SignatureScheme,
-};
+use rustls::{AlertDescription, HandshakeKind, InvalidMessage, PeerIncompatible, ProtocolVersion};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use super::identity::Identity;
+use super::callbacks::{Credential, WITNESS, Witness};
 use super::policy::Demand;
 use super::verdict::{Refusal, Verdict};
 use super::verify::Presented;
@@ -34,41 +29,6 @@ pub struct TlsStream<S = TcpStream> {
     stream: tokio_rustls::client::TlsStream<S>,
     verdict: Arc<Verdict>,
     credential: Credential,
-}
-
-/// Whether the peer asked for a certificate of ours in the handshake, and what it got. On TLS 1.3 it
-/// says what follows from that only after the first request has gone.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Credential {
-    /// It did not ask, or the session was resumed, or the peer is content with what it got.
-    #[default]
-    Unasked,
-    /// It asked and we have none.
-    Missing,
-    /// It asked and we have one.
-    Shown,
-}
-
-impl Credential {
-    /// What to suspect where the peer then ended the connection: a sentence, and what may help.
-    pub(crate) fn suspected(self, how: &str) -> Option<(String, &'static str)> {
-        match self {
-            Self::Unasked => None,
-            Self::Missing => Some((
-                format!(
-                    "the server asked for a client certificate, we have none, and it ended the connection ({how})"
-                ),
-                "give the client one by ClientBuilder::identity",
-            )),
-            Self::Shown => Some((
-                format!(
-                    "the server was shown our client certificate and ended the connection ({how})"
-                ),
-                "the server has to trust the certificate's issuer (were its intermediates given to Identity?), \
-                 and the certificate has to be within its dates and allowed for TLS clients",
-            )),
-        }
-    }
 }
 
 impl<S> TlsStream<S> {
@@ -176,63 +136,6 @@ pub(crate) enum Failure {
     Stale(Arc<Verdict>),
     /// Anything else.
     Final(Error),
-}
-
-/// What is seen of a handshake from inside rustls' callbacks, which are shared by all of them.
-#[derive(Debug, Default)]
-pub(crate) struct Witness {
-    verdict: Option<Arc<Verdict>>,
-    credential: Credential,
-}
-
-impl Witness {
-    pub(super) fn saw(verdict: Arc<Verdict>) {
-        Self::note(|witness| witness.verdict = Some(verdict));
-    }
-
-    fn saw_demand_for_certificate(credential: Credential) {
-        Self::note(|witness| witness.credential = credential);
-    }
-
-    /// Outside of a handshake of ours there is nobody to tell, and the handshake will be refused
-    /// for want of a verdict.
-    fn note(write: impl FnOnce(&mut Self)) {
-        let _ = WITNESS.try_with(|witness| {
-            write(&mut witness.lock().unwrap_or_else(PoisonError::into_inner));
-        });
-    }
-}
-
-tokio::task_local! {
-    static WITNESS: Arc<Mutex<Witness>>;
-}
-
-/// Hands out our certificate, if we have one, and notes that it was asked for.
-#[derive(Debug)]
-pub(super) struct Credentials {
-    identity: Option<Arc<CertifiedKey>>,
-}
-
-impl Credentials {
-    pub(super) fn new(identity: Option<&Identity>) -> Self {
-        Self {
-            identity: identity.map(Identity::certified_key).cloned(),
-        }
-    }
-}
-
-impl ResolvesClientCert for Credentials {
-    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
-        Witness::saw_demand_for_certificate(match self.identity {
-            Some(_) => Credential::Shown,
-            None => Credential::Missing,
-        });
-        self.identity.clone()
-    }
-
-    fn has_certs(&self) -> bool {
-        self.identity.is_some()
-    }
 }
 
 /// An error for a handshake that failed.

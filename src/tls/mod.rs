@@ -19,8 +19,10 @@ pub use verify::{Presented, Verifier, VerifierBuilder};
 
 pub use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 
+pub(crate) mod callbacks;
 pub(crate) mod certificate;
 pub(crate) mod crypto;
+mod diagnose;
 pub(crate) mod fault;
 pub(crate) mod handshake;
 pub(crate) mod hostname;
@@ -35,9 +37,8 @@ pub(crate) mod verdict;
 pub(crate) mod verify;
 
 use crate::error::{Error, ErrorKind, Result};
-use handshake::Credentials;
+use callbacks::{Credentials, HandshakeVerifier};
 use policy::Demand;
-use verify::HandshakeVerifier;
 
 /// TLS under one policy, one set of roots, one identity and one demand.
 ///

@@ -5,28 +5,19 @@
 //! file, a socket or a clock.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use rustls::DigitallySignedStruct;
-use rustls::SignatureScheme;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls13_signature_with_raw_key};
-use rustls::pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, UnixTime};
-use rustls::{CertificateError, OtherError, PeerMisbehaved};
-use webpki::{
-    EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeIdIter, KeyUsage, RawPublicKeyEntity,
-    VerifiedPath,
-};
-use x509_cert::der::DateTime;
+use rustls::crypto::WebPkiSupportedAlgorithms;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use webpki::{EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeIdIter, KeyUsage, VerifiedPath};
 
 use super::certificate::{Anchor, Certificate};
 use super::crypto;
-use super::handshake::Witness;
+use super::diagnose::{Pathless, expired, not_yet_valid, weak_key};
 use super::hostname::match_hostname;
-use super::policy::{Demand, Policy};
+use super::policy::Policy;
 use super::roots::RootStore;
 use super::shown::MAX_SHOWN_NAMES;
-use super::verdict::{Check, Code, Outcome, Reason, Refusal, Subject, Verdict};
+use super::verdict::{Check, Code, Outcome, Reason, Subject, Verdict};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Judges peers by the same roots and the same policy that a client would.
@@ -78,6 +69,11 @@ impl Verifier {
             Ok(case) => case.decide(&self.0, host, now),
             Err(reason) => refused_unread(host, reason),
         }
+    }
+
+    /// The signatures that are accepted, in certificates and in handshakes.
+    pub(super) fn algorithms(&self) -> WebPkiSupportedAlgorithms {
+        self.0.algorithms
     }
 }
 
@@ -340,6 +336,15 @@ impl<'a> Case<'a> {
         }
     }
 
+    fn explain(&self, judge: &Judge, error: webpki::Error, now: UnixTime) -> Reason {
+        let pathless = Pathless {
+            leaf: &self.leaf,
+            issuers: self.issuers().collect(),
+            algorithms: judge.algorithms,
+        };
+        pathless.explain(error, now)
+    }
+
     /// What was presented, as far as it can be read.
     fn presented_chain(&self) -> Vec<Certificate> {
         std::iter::once(self.leaf.clone())
@@ -351,187 +356,6 @@ impl<'a> Case<'a> {
         self.issuers_der
             .iter()
             .filter_map(|der| Certificate::read(der.clone().into_owned()).ok())
-    }
-
-    /// webpki's error as our reason: what it may be, and what helps.
-    fn explain(&self, judge: &Judge, error: webpki::Error, now: UnixTime) -> Reason {
-        use webpki::Error as E;
-        match error {
-            E::UnknownIssuer | E::CaUsedAsEndEntity if self.is_self_signed(judge) => {
-                self.self_signed()
-            }
-            E::UnknownIssuer => self.unknown_issuer(),
-            E::CaUsedAsEndEntity => Reason::new(
-                Code::CaAsEndEntity,
-                "the certificate is a CA's: it may sign others, it may not stand for a host",
-            )
-            .with_hint("issue a certificate for the host from this CA and let the server use that"),
-            E::CertExpired { not_after, .. } => expired(
-                &self.whose(|c| c.not_after_unix() == not_after),
-                not_after,
-                now,
-            ),
-            E::CertNotValidYet { not_before, .. } => not_yet_valid(
-                &self.whose(|c| c.not_before_unix() == not_before),
-                not_before,
-                now,
-            ),
-            E::InvalidSignatureForPublicKey => self.bad_signature(),
-            E::UnsupportedCertVersion => Reason::new(
-                Code::UnsupportedVersion,
-                format!(
-                    "the certificate is of X.509 version {}; only version 3 can say which host it is for",
-                    self.leaf.version()
-                ),
-            ),
-            E::UnsupportedSignatureAlgorithmContext(_)
-            | E::UnsupportedSignatureAlgorithmForPublicKeyContext(_)
-            | E::SignatureAlgorithmMismatch => Reason::new(
-                Code::UnsupportedAlgorithm,
-                format!(
-                    "a certificate on the path is signed by an algorithm we do not accept (the \
-                     leaf's is {}, its key {})",
-                    self.leaf.signature_algorithm(),
-                    self.leaf.key_description()
-                ),
-            ),
-            E::UnsupportedCriticalExtension => Reason::new(
-                Code::UnknownCriticalExtension,
-                "a certificate on the path has a critical extension that we do not know \
-                 (RFC 5280 section 4.2)",
-            ),
-            E::EndEntityUsedAsCa => Reason::new(
-                Code::NotACa,
-                "a certificate on the path was issued by one that is no CA",
-            ),
-            E::PathLenConstraintViolated => Reason::new(
-                Code::PathLength,
-                "a CA on the path may not have so many CAs below it (RFC 5280 section 4.2.1.9)",
-            ),
-            E::MaximumPathDepthExceeded => Reason::new(
-                Code::ChainTooLong,
-                "the path to a root would have more than 6 intermediates",
-            ),
-            E::MaximumSignatureChecksExceeded
-            | E::MaximumPathBuildCallsExceeded
-            | E::MaximumNameConstraintComparisonsExceeded => Reason::new(
-                Code::TooComplex,
-                "the presented certificates allow more paths than we follow",
-            ),
-            E::NameConstraintViolation => Reason::new(
-                Code::NameConstraint,
-                "a CA on the path may not issue for the names in the certificate \
-                 (RFC 5280 section 4.2.1.10)",
-            ),
-            E::RequiredEkuNotFoundContext(_) | E::EmptyEkuExtension => Reason::new(
-                Code::WrongPurpose,
-                "a CA on the path may not issue for TLS servers (its extended key usage)",
-            ),
-            other => Reason::new(
-                Code::Malformed,
-                format!("a certificate on the path is malformed: {other:?}"),
-            ),
-        }
-    }
-
-    fn is_self_signed(&self, judge: &Judge) -> bool {
-        let leaf = &self.leaf;
-        leaf.is_self_issued()
-            && judge
-                .algorithms
-                .all
-                .iter()
-                .filter(|algorithm| {
-                    algorithm.signature_alg_id().as_ref() == leaf.signature_algorithm_der()
-                })
-                .any(|algorithm| {
-                    RawPublicKeyEntity::try_from(&SubjectPublicKeyInfoDer::from(leaf.spki_der()))
-                        .and_then(|key| {
-                            key.verify_signature(*algorithm, leaf.tbs_der(), leaf.signature())
-                        })
-                        .is_ok()
-                })
-    }
-
-    fn self_signed(&self) -> Reason {
-        let reason = Reason::new(
-            Code::SelfSigned,
-            format!(
-                "the certificate is signed by itself ({}) and by nobody we trust",
-                self.leaf.subject()
-            ),
-        );
-        match self.leaf.is_ca() {
-            // webpki refuses a CA as a leaf even where it is a root: adding it would not help.
-            true => reason.with_hint(
-                "it is a CA's: issue a certificate for the host from it, let the server use that, \
-                 and add the CA by RootStore::add_pem_file or SSL_CERT_FILE",
-            ),
-            false => reason.with_hint(
-                "if this very certificate is to be trusted, add it by RootStore::add_pem_file or \
-                 SSL_CERT_FILE",
-            ),
-        }
-    }
-
-    fn unknown_issuer(&self) -> Reason {
-        let issuers: Vec<Certificate> = self.issuers().collect();
-        // Follow the issuers by name to the last one that was presented.
-        let mut last = &self.leaf;
-        for _ in 0..issuers.len() {
-            let above = issuers
-                .iter()
-                .find(|issuer| issuer.subject_der() == last.issuer_der());
-            match above {
-                Some(above) if !above.is_self_issued() => last = above,
-                Some(root) => {
-                    return Reason::new(
-                        Code::UnknownIssuer,
-                        format!(
-                            "the chain ends in {}, which is not among our roots",
-                            root.subject()
-                        ),
-                    )
-                    .with_hint(ADD_THE_CA);
-                }
-                None => break,
-            }
-        }
-        let reason = Reason::new(
-            Code::UnknownIssuer,
-            format!(
-                "its issuer, {}, is not among our roots and was not presented",
-                last.issuer()
-            ),
-        );
-        match issuers.is_empty() {
-            true => reason.with_hint(format!(
-                "the server sent no intermediate certificate: it may have to send its issuer's; \
-                 {ADD_THE_CA}"
-            )),
-            false => reason.with_hint(ADD_THE_CA),
-        }
-    }
-
-    fn bad_signature(&self) -> Reason {
-        // The provider refuses small RSA keys by calling the signature bad.
-        self.issuers()
-            .find_map(|issuer| weak_key(&issuer))
-            .unwrap_or_else(|| {
-                Reason::new(
-                    Code::BadSignature,
-                    "a signature on the path does not fit its issuer's key: the certificate was \
-                     altered, or forged",
-                )
-            })
-    }
-
-    /// The certificate of the chain that `is_meant`, in words.
-    fn whose(&self, is_meant: impl Fn(&Certificate) -> bool) -> String {
-        match self.issuers().find(|certificate| is_meant(certificate)) {
-            Some(issuer) => format!("the certificate of its issuer {}", issuer.subject()),
-            None => String::from("a certificate on the path"),
-        }
     }
 }
 
@@ -589,140 +413,6 @@ fn refused_unread(host: String, reason: Reason) -> Verdict {
     Verdict::new(host, checks.into(), Vec::new(), None)
 }
 
-fn weak_key(certificate: &Certificate) -> Option<Reason> {
-    let is_weak = certificate
-        .rsa_bits()
-        .is_some_and(|bits| bits < MIN_RSA_BITS);
-    is_weak.then(|| {
-        Reason::new(
-            Code::WeakKey,
-            format!(
-                "the key of {} is {}; RSA keys below {MIN_RSA_BITS} bits are not accepted",
-                certificate.subject(),
-                certificate.key_description()
-            ),
-        )
-    })
-}
-
-fn expired(whose: &str, not_after: UnixTime, now: UnixTime) -> Reason {
-    Reason::new(Code::Expired, format!("{whose} was valid until {}", date(not_after))).with_hint(format!(
-        "the server needs a renewed one; if the date is right, look at this machine's clock, which says {}",
-        date(now)
-    ))
-}
-
-fn not_yet_valid(whose: &str, not_before: UnixTime, now: UnixTime) -> Reason {
-    Reason::new(
-        Code::NotYetValid,
-        format!("{whose} is valid from {}", date(not_before)),
-    )
-    .with_hint(format!(
-        "look at this machine's clock, which says {}",
-        date(now)
-    ))
-}
-
-/// A moment as people write it (RFC 3339).
-fn date(moment: UnixTime) -> String {
-    match DateTime::from_unix_duration(Duration::from_secs(moment.as_secs())) {
-        Ok(date) => date.to_string(),
-        Err(_) => format!("{} s after 1970", moment.as_secs()),
-    }
-}
-
-/// rustls' view of a [`Verifier`]: it judges inside the handshake, so that neither a request nor a
-/// certificate of ours goes to an unproved peer.
-#[derive(Debug)]
-pub(crate) struct HandshakeVerifier {
-    pub(crate) verifier: Verifier,
-    pub(crate) demand: Demand,
-}
-
-impl ServerCertVerifier for HandshakeVerifier {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        let presented = Presented::of(end_entity, intermediates);
-        let verdict = Arc::new(self.verifier.judge(&presented, server_name, now));
-        Witness::saw(Arc::clone(&verdict));
-        match self.demand {
-            Demand::Verified if !verdict.is_verified() => Err(rustls::Error::InvalidCertificate(
-                CertificateError::Other(OtherError(Arc::new(Refusal(verdict)))),
-            )),
-            Demand::Verified | Demand::Reported => Ok(ServerCertVerified::assertion()),
-        }
-    }
-
-    // The key is taken from our own reading of the leaf, as webpki's does not go as far as the key
-    // of a version-1 certificate: a peer that is only reported on must still prove that it holds
-    // the key of what it presented.
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let spki = handshake_key(cert)?;
-        let key = RawPublicKeyEntity::try_from(&spki).map_err(unusable_key)?;
-        let algorithms = self.verifier.0.algorithms.mapping;
-        let (_, candidates) = algorithms
-            .iter()
-            .find(|(scheme, _)| *scheme == dss.scheme)
-            .ok_or(PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme)?;
-        // A TLS 1.2 scheme does not name its curve: the key decides which candidate fits.
-        candidates
-            .iter()
-            .find_map(|algorithm| {
-                match key.verify_signature(*algorithm, message, dss.signature()) {
-                    Err(webpki::Error::UnsupportedSignatureAlgorithmForPublicKeyContext(_)) => None,
-                    other => Some(other),
-                }
-            })
-            .unwrap_or(Err(webpki::Error::InvalidSignatureForPublicKey))
-            .map(|()| HandshakeSignatureValid::assertion())
-            .map_err(unusable_key)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature_with_raw_key(
-            message,
-            &handshake_key(cert)?,
-            dss,
-            &self.verifier.0.algorithms,
-        )
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.verifier.0.algorithms.supported_schemes()
-    }
-}
-
-fn handshake_key(
-    cert: &CertificateDer<'_>,
-) -> Result<SubjectPublicKeyInfoDer<'static>, rustls::Error> {
-    let certificate =
-        Certificate::read(cert.clone().into_owned()).map_err(|_| CertificateError::BadEncoding)?;
-    Ok(SubjectPublicKeyInfoDer::from(
-        certificate.spki_der().to_vec(),
-    ))
-}
-
-fn unusable_key(_: webpki::Error) -> rustls::Error {
-    CertificateError::BadSignature.into()
-}
-
 /// RFC 5280 section 4.2.1.12.
 const SERVER_AUTH: &str = "1.3.6.1.5.5.7.3.1";
 const CLIENT_AUTH: &str = "1.3.6.1.5.5.7.3.2";
@@ -739,9 +429,3 @@ const SUBJECTS: [Subject; 5] = [
 
 /// Most certificates that a peer may present.
 const MAX_PRESENTED: usize = 16;
-
-/// Smallest RSA modulus: Baseline Requirements 6.1.5, and what the providers accept.
-const MIN_RSA_BITS: u64 = 2048;
-
-const ADD_THE_CA: &str =
-    "if it is a CA of your own, add it by RootStore::add_pem_file or SSL_CERT_FILE";

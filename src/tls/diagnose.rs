@@ -1,0 +1,251 @@
+//! Why there is no path: webpki's errors, and a leaf's own faults, in the words of those who have to
+//! mend them.
+
+use std::time::Duration;
+
+use rustls::crypto::WebPkiSupportedAlgorithms;
+use rustls::pki_types::{SubjectPublicKeyInfoDer, UnixTime};
+use webpki::RawPublicKeyEntity;
+use x509_cert::der::DateTime;
+
+use super::certificate::Certificate;
+use super::verdict::{Code, Reason};
+
+/// A chain from whose leaf no path was found.
+pub(super) struct Pathless<'a> {
+    pub(super) leaf: &'a Certificate,
+    pub(super) issuers: Vec<Certificate>,
+    pub(super) algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl Pathless<'_> {
+    /// webpki's error as our reason: what it may be, and what helps.
+    pub(super) fn explain(&self, error: webpki::Error, now: UnixTime) -> Reason {
+        use webpki::Error as E;
+        match error {
+            E::UnknownIssuer | E::CaUsedAsEndEntity if self.is_self_signed() => self.self_signed(),
+            E::UnknownIssuer => self.unknown_issuer(),
+            E::CaUsedAsEndEntity => Reason::new(
+                Code::CaAsEndEntity,
+                "the certificate is a CA's: it may sign others, it may not stand for a host",
+            )
+            .with_hint("issue a certificate for the host from this CA and let the server use that"),
+            E::CertExpired { not_after, .. } => expired(
+                &self.whose(|c| c.not_after_unix() == not_after),
+                not_after,
+                now,
+            ),
+            E::CertNotValidYet { not_before, .. } => not_yet_valid(
+                &self.whose(|c| c.not_before_unix() == not_before),
+                not_before,
+                now,
+            ),
+            E::InvalidSignatureForPublicKey => self.bad_signature(),
+            E::UnsupportedCertVersion => Reason::new(
+                Code::UnsupportedVersion,
+                format!(
+                    "the certificate is of X.509 version {}; only version 3 can say which host it is for",
+                    self.leaf.version()
+                ),
+            ),
+            E::UnsupportedSignatureAlgorithmContext(_)
+            | E::UnsupportedSignatureAlgorithmForPublicKeyContext(_)
+            | E::SignatureAlgorithmMismatch => Reason::new(
+                Code::UnsupportedAlgorithm,
+                format!(
+                    "a certificate on the path is signed by an algorithm we do not accept (the \
+                     leaf's is {}, its key {})",
+                    self.leaf.signature_algorithm(),
+                    self.leaf.key_description()
+                ),
+            ),
+            E::UnsupportedCriticalExtension => Reason::new(
+                Code::UnknownCriticalExtension,
+                "a certificate on the path has a critical extension that we do not know \
+                 (RFC 5280 section 4.2)",
+            ),
+            E::EndEntityUsedAsCa => Reason::new(
+                Code::NotACa,
+                "a certificate on the path was issued by one that is no CA",
+            ),
+            E::PathLenConstraintViolated => Reason::new(
+                Code::PathLength,
+                "a CA on the path may not have so many CAs below it (RFC 5280 section 4.2.1.9)",
+            ),
+            E::MaximumPathDepthExceeded => Reason::new(
+                Code::ChainTooLong,
+                "the path to a root would have more than 6 intermediates",
+            ),
+            E::MaximumSignatureChecksExceeded
+            | E::MaximumPathBuildCallsExceeded
+            | E::MaximumNameConstraintComparisonsExceeded => Reason::new(
+                Code::TooComplex,
+                "the presented certificates allow more paths than we follow",
+            ),
+            E::NameConstraintViolation => Reason::new(
+                Code::NameConstraint,
+                "a CA on the path may not issue for the names in the certificate \
+                 (RFC 5280 section 4.2.1.10)",
+            ),
+            E::RequiredEkuNotFoundContext(_) | E::EmptyEkuExtension => Reason::new(
+                Code::WrongPurpose,
+                "a CA on the path may not issue for TLS servers (its extended key usage)",
+            ),
+            other => Reason::new(
+                Code::Malformed,
+                format!("a certificate on the path is malformed: {other:?}"),
+            ),
+        }
+    }
+
+    fn is_self_signed(&self) -> bool {
+        let leaf = self.leaf;
+        leaf.is_self_issued()
+            && self
+                .algorithms
+                .all
+                .iter()
+                .filter(|algorithm| {
+                    algorithm.signature_alg_id().as_ref() == leaf.signature_algorithm_der()
+                })
+                .any(|algorithm| {
+                    RawPublicKeyEntity::try_from(&SubjectPublicKeyInfoDer::from(leaf.spki_der()))
+                        .and_then(|key| {
+                            key.verify_signature(*algorithm, leaf.tbs_der(), leaf.signature())
+                        })
+                        .is_ok()
+                })
+    }
+
+    fn self_signed(&self) -> Reason {
+        let reason = Reason::new(
+            Code::SelfSigned,
+            format!(
+                "the certificate is signed by itself ({}) and by nobody we trust",
+                self.leaf.subject()
+            ),
+        );
+        match self.leaf.is_ca() {
+            // webpki refuses a CA as a leaf even where it is a root: adding it would not help.
+            true => reason.with_hint(
+                "it is a CA's: issue a certificate for the host from it, let the server use that, \
+                 and add the CA by RootStore::add_pem_file or SSL_CERT_FILE",
+            ),
+            false => reason.with_hint(
+                "if this very certificate is to be trusted, add it by RootStore::add_pem_file or \
+                 SSL_CERT_FILE",
+            ),
+        }
+    }
+
+    fn unknown_issuer(&self) -> Reason {
+        let issuers = &self.issuers;
+        // Follow the issuers by name to the last one that was presented.
+        let mut last = self.leaf;
+        for _ in 0..issuers.len() {
+            let above = issuers
+                .iter()
+                .find(|issuer| issuer.subject_der() == last.issuer_der());
+            match above {
+                Some(above) if !above.is_self_issued() => last = above,
+                Some(root) => {
+                    return Reason::new(
+                        Code::UnknownIssuer,
+                        format!(
+                            "the chain ends in {}, which is not among our roots",
+                            root.subject()
+                        ),
+                    )
+                    .with_hint(ADD_THE_CA);
+                }
+                None => break,
+            }
+        }
+        let reason = Reason::new(
+            Code::UnknownIssuer,
+            format!(
+                "its issuer, {}, is not among our roots and was not presented",
+                last.issuer()
+            ),
+        );
+        match issuers.is_empty() {
+            true => reason.with_hint(format!(
+                "the server sent no intermediate certificate: it may have to send its issuer's; \
+                 {ADD_THE_CA}"
+            )),
+            false => reason.with_hint(ADD_THE_CA),
+        }
+    }
+
+    fn bad_signature(&self) -> Reason {
+        // The provider refuses small RSA keys by calling the signature bad.
+        self.issuers.iter().find_map(weak_key).unwrap_or_else(|| {
+            Reason::new(
+                Code::BadSignature,
+                "a signature on the path does not fit its issuer's key: the certificate was \
+                     altered, or forged",
+            )
+        })
+    }
+
+    /// The certificate of the chain that `is_meant`, in words.
+    fn whose(&self, is_meant: impl Fn(&Certificate) -> bool) -> String {
+        match self
+            .issuers
+            .iter()
+            .find(|certificate| is_meant(certificate))
+        {
+            Some(issuer) => format!("the certificate of its issuer {}", issuer.subject()),
+            None => String::from("a certificate on the path"),
+        }
+    }
+}
+
+/// A key that its owner alone uses, and nobody should.
+pub(super) fn weak_key(certificate: &Certificate) -> Option<Reason> {
+    let is_weak = certificate
+        .rsa_bits()
+        .is_some_and(|bits| bits < MIN_RSA_BITS);
+    is_weak.then(|| {
+        Reason::new(
+            Code::WeakKey,
+            format!(
+                "the key of {} is {}; RSA keys below {MIN_RSA_BITS} bits are not accepted",
+                certificate.subject(),
+                certificate.key_description()
+            ),
+        )
+    })
+}
+
+pub(super) fn expired(whose: &str, not_after: UnixTime, now: UnixTime) -> Reason {
+    Reason::new(Code::Expired, format!("{whose} was valid until {}", date(not_after))).with_hint(format!(
+        "the server needs a renewed one; if the date is right, look at this machine's clock, which says {}",
+        date(now)
+    ))
+}
+
+pub(super) fn not_yet_valid(whose: &str, not_before: UnixTime, now: UnixTime) -> Reason {
+    Reason::new(
+        Code::NotYetValid,
+        format!("{whose} is valid from {}", date(not_before)),
+    )
+    .with_hint(format!(
+        "look at this machine's clock, which says {}",
+        date(now)
+    ))
+}
+
+/// A moment as people write it (RFC 3339).
+fn date(moment: UnixTime) -> String {
+    match DateTime::from_unix_duration(Duration::from_secs(moment.as_secs())) {
+        Ok(date) => date.to_string(),
+        Err(_) => format!("{} s after 1970", moment.as_secs()),
+    }
+}
+
+/// Smallest RSA modulus: Baseline Requirements 6.1.5, and what the providers accept.
+const MIN_RSA_BITS: u64 = 2048;
+
+const ADD_THE_CA: &str =
+    "if it is a CA of your own, add it by RootStore::add_pem_file or SSL_CERT_FILE";
