@@ -449,11 +449,7 @@ async fn the_body_of_a_redirect_holds_nobody_up() {
     let head = |framing: &str| format!("HTTP/1.1 302 Found\r\nlocation: /there\r\n{framing}\r\n");
     let rows = [
         (head("content-length: 0\r\n"), "", 1),
-        (
-            head("content-length: 65536\r\n") + &"x".repeat(65536),
-            "",
-            1,
-        ),
+        (head("content-length: 1000\r\n") + &"x".repeat(1000), "", 1),
         (
             head("transfer-encoding: chunked\r\n") + "5\r\nmoved\r\n0\r\n\r\n",
             "",
