@@ -142,10 +142,10 @@ async fn an_old_server_is_called_by_its_version() {
 async fn each_connection_that_is_not_verified_is_one_warning() {
     let (log, _guard) = Log::capture(Level::WARN);
     let lab = Lab::start().await.unwrap();
-    for (scenario, code) in [
-        (Scenario::WrongHost, "hostname-mismatch"),
-        (Scenario::GoodHttp1, "none"),
-        (Scenario::Good, "none"),
+    for (scenario, verified, error) in [
+        (Scenario::WrongHost, "false", Some("hostname-mismatch")),
+        (Scenario::GoodHttp1, "true", None),
+        (Scenario::Good, "true", None),
     ] {
         let client = lab.client().unwrap();
         let warnings = || log.ours();
@@ -163,17 +163,16 @@ async fn each_connection_that_is_not_verified_is_one_warning() {
         assert!(
             warning
                 .name
-                .starts_with("the peer of this connection is not verified")
+                .starts_with("this connection is used whoever its peer is")
         );
         let port = lab.addr(scenario).port().to_string();
-        assert_fields(
-            warning,
-            &[
-                ("server.address", scenario.host()),
-                ("server.port", &port),
-                ("error.type", code),
-            ],
-        );
+        let mut fields = vec![
+            ("server.address", scenario.host()),
+            ("server.port", &port),
+            ("tls.verified", verified),
+        ];
+        fields.extend(error.map(|code| ("error.type", code)));
+        assert_fields(warning, &fields);
         // Streams of other protocols are no exception.
         let builder = lab.client_builder().unwrap().danger_accept_unverified();
         let client = builder.build().unwrap();
