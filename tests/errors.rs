@@ -276,7 +276,7 @@ async fn provoke(lab: &Lab) -> Vec<Case> {
             true,
             Some(Phase::FirstByte),
             true,
-            "the server demands a client certificate and we have none: received fatal alert: CertificateRequired\nhint: ",
+            "the server asked for a client certificate, we have none, and it ended the connection (received fatal alert: CertificateRequired)\nhint: ",
         ),
         (
             K::Deadline,
