@@ -34,9 +34,11 @@ const ROOMS: &[&str] = &[
     "connect/exchange",
     "connect/pool",
     "connect",
+    "connect/failure",
     "connect/resolve",
     "connect/blocking",
     "connect/dial",
+    "connect/facts",
     "connect/stream",
     "connect/outgoing",
     // From a socket to a judged peer.
@@ -83,7 +85,7 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
         "Content, which a body gives to a response",
     ),
     ("trace", "connect", "Origin"),
-    ("trace", "connect/pool", "Facts"),
+    ("trace", "connect/facts", "Facts"),
 ];
 
 /// The rooms in which it is decided what is safe: pure, so no `async` and no tokio. (`limits` has

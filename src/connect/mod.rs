@@ -9,14 +9,18 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 use url::{Host, Url};
 
-pub(crate) use exchange::{Exchange, explain};
-pub(crate) use pool::{Choice, Facts, Lease, Pool};
+pub(crate) use exchange::Exchange;
+pub(crate) use facts::Facts;
+pub(crate) use failure::explain;
+pub(crate) use pool::{Choice, Lease, Pool};
 pub(crate) use resolve::Resolver;
 pub(crate) use stream::Stream;
 
 mod blocking;
 mod dial;
 mod exchange;
+mod facts;
+mod failure;
 mod framing;
 pub(crate) mod outgoing;
 mod pool;

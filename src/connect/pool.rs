@@ -5,8 +5,6 @@
 //! and nothing here waits for another runtime or runs in the background.
 
 use std::collections::HashMap;
-use std::fmt;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hyper::client::conn::{http1, http2};
@@ -15,17 +13,15 @@ use tokio::runtime::{Handle, Id};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-use super::exchange::Cause;
+use super::facts::Facts;
+use super::failure::Cause;
 use super::outgoing::{Leash, Outgoing};
-use super::stream::Traffic;
 use super::{Connected, Connector, Origin, Stream};
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{self, Deadline};
 use crate::timings::{Phase, Timings};
 use crate::tls::TlsStream;
-use crate::tls::callbacks::Credential;
-use crate::tls::policy::{Demand, Peer};
-use crate::tls::verdict::Verdict;
+use crate::tls::policy::Demand;
 use crate::trace;
 
 /// The open connections of one client.
@@ -405,26 +401,6 @@ impl Drop for Uploading {
     }
 }
 
-/// What is known of a connection for as long as it lives.
-pub(crate) struct Facts {
-    born: Instant,
-    pub(crate) remote: SocketAddr,
-    pub(crate) verdict: Option<Arc<Verdict>>,
-    pub(super) traffic: Arc<Traffic>,
-    /// What the peer got that asked for a certificate of ours.
-    pub(super) credential: Credential,
-    pub(crate) is_http2: bool,
-}
-
-impl Facts {
-    pub(super) fn peer(&self) -> Peer<'_> {
-        match &self.verdict {
-            Some(verdict) => Peer::Tls(verdict),
-            None => Peer::Plain,
-        }
-    }
-}
-
 impl Lease {
     pub(crate) fn facts(&self) -> &Arc<Facts> {
         &self.facts
@@ -491,14 +467,6 @@ impl Lease {
             Sender::Http1(connection) => connection.sender.ready().await.is_ok(),
             Sender::Http2(sender) => sender.ready().await.is_ok(),
         }
-    }
-}
-
-impl fmt::Debug for Facts {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Facts")
-            .field("remote", &self.remote)
-            .finish_non_exhaustive()
     }
 }
 
