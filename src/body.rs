@@ -21,7 +21,6 @@ use crate::connect::{Facts, Lease, explain};
 use crate::decode::Decoder;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{self, Clock, Deadline};
-use crate::response::Content;
 use crate::timings::Phase;
 
 /// The body of a response, as a stream of bytes.
@@ -38,6 +37,17 @@ pub struct Body {
     trailers: Option<HeaderMap>,
     context: BodyContext,
     ended: bool,
+}
+
+/// A buffered body.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Content {
+    /// The bytes, decoded.
+    pub bytes: Bytes,
+    /// Whether there were more, which
+    /// [`allow_truncated`](crate::RequestBuilder::allow_truncated) let go.
+    pub was_truncated: bool,
 }
 
 /// How a body is to be read.

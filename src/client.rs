@@ -15,8 +15,9 @@ use tokio::runtime::Handle;
 
 use crate::connect::{Connector, Origin, Pool, Resolver, Trust};
 use crate::error::{Error, ErrorKind, Result};
+use crate::into_url::IntoUrl;
 use crate::limits::{self, Deadline};
-use crate::request::{IntoUrl, RequestBuilder};
+use crate::request::RequestBuilder;
 use crate::timings::Timings;
 use crate::tls::policy::{self, Demand, HttpsVerify, Said};
 use crate::tls::{Clock, Identity, Policy, Protocols, RootStore, TlsStream};

@@ -66,7 +66,7 @@
 compile_error!("urlfetch needs one of the features `aws-lc-rs` (the default) and `ring`");
 
 mod body;
-pub use body::Body;
+pub use body::{Body, Content};
 
 mod client;
 pub use client::{Client, ClientBuilder};
@@ -78,11 +78,17 @@ pub use error::{Error, ErrorKind, Result};
 #[cfg_attr(docsrs, doc(cfg(feature = "lab")))]
 pub mod lab;
 
+mod into_url;
+pub use into_url::IntoUrl;
+
+mod payload;
+pub use payload::Payload;
+
 mod request;
-pub use request::{IntoUrl, Payload, RequestBuilder};
+pub use request::RequestBuilder;
 
 mod response;
-pub use response::{Content, Hop, Response};
+pub use response::{Hop, Response};
 
 mod timings;
 pub use timings::{Phase, Timings};

@@ -6,15 +6,14 @@ use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 use std::time::Duration;
 
-use bytes::Bytes;
-use futures_core::Stream;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use url::Url;
 
 use crate::client::Client;
-use crate::connect::outgoing::{Cause, Chunks, Outgoing};
 use crate::error::{Error, ErrorKind, Result};
+use crate::into_url::IntoUrl;
+use crate::payload::Payload;
 use crate::response::Response;
 
 /// A fetch that has not begun: it begins when it is awaited.
@@ -326,182 +325,6 @@ impl Asked {
         self.headers.insert(AUTHORIZATION, value);
         Ok(())
     }
-}
-
-/// What a request carries.
-pub struct Payload(Carried);
-
-enum Carried {
-    Whole(Bytes),
-    Chunks {
-        chunks: Chunks,
-        length: Option<u64>,
-    },
-    /// A stream that has been handed on.
-    Spent,
-}
-
-impl Payload {
-    /// A payload that is made while it is sent. Without a [`length`](Self::length) it goes in
-    /// chunks over HTTP/1.1.
-    ///
-    /// It cannot be sent twice, so a redirect that keeps the payload (307, 308) is refused.
-    pub fn stream<S, E>(stream: S) -> Self
-    where
-        S: Stream<Item = Result<Bytes, E>> + Send + 'static,
-        E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
-    {
-        Self(Carried::Chunks {
-            chunks: Box::pin(Converted(Box::pin(stream))),
-            length: None,
-        })
-    }
-
-    /// The bytes that a stream will have. It is held to them: [`ErrorKind::Payload`] if it has
-    /// fewer or more.
-    pub fn length(mut self, bytes: u64) -> Self {
-        if let Carried::Chunks { length, .. } = &mut self.0 {
-            *length = Some(bytes);
-        }
-        self
-    }
-
-    pub(crate) fn empty() -> Self {
-        Self(Carried::Whole(Bytes::new()))
-    }
-
-    pub(crate) fn is_repeatable(&self) -> bool {
-        matches!(self.0, Carried::Whole(_))
-    }
-
-    /// The bytes it will have, if that is known.
-    pub(crate) fn known_length(&self) -> Option<u64> {
-        match &self.0 {
-            Carried::Whole(bytes) => Some(bytes.len() as u64),
-            Carried::Chunks { length, .. } => *length,
-            Carried::Spent => None,
-        }
-    }
-
-    /// The body for one attempt; None if it was handed out and cannot be again.
-    pub(crate) fn outgoing(&mut self) -> Option<Outgoing> {
-        match &mut self.0 {
-            Carried::Whole(bytes) => Some(Outgoing::whole(bytes.clone())),
-            Carried::Spent => None,
-            carried => match std::mem::replace(carried, Carried::Spent) {
-                Carried::Chunks { chunks, length } => Some(Outgoing::chunks(chunks, length)),
-                Carried::Whole(_) | Carried::Spent => None,
-            },
-        }
-    }
-}
-
-impl fmt::Debug for Payload {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Payload")
-            .field("length", &self.known_length())
-            .finish_non_exhaustive()
-    }
-}
-
-impl From<Bytes> for Payload {
-    fn from(bytes: Bytes) -> Self {
-        Self(Carried::Whole(bytes))
-    }
-}
-
-impl From<Vec<u8>> for Payload {
-    fn from(bytes: Vec<u8>) -> Self {
-        Bytes::from(bytes).into()
-    }
-}
-
-impl From<String> for Payload {
-    fn from(text: String) -> Self {
-        Bytes::from(text).into()
-    }
-}
-
-impl From<&'static str> for Payload {
-    fn from(text: &'static str) -> Self {
-        Bytes::from_static(text.as_bytes()).into()
-    }
-}
-
-impl From<&'static [u8]> for Payload {
-    fn from(bytes: &'static [u8]) -> Self {
-        Bytes::from_static(bytes).into()
-    }
-}
-
-/// A stream whose errors are boxed.
-struct Converted<S>(Pin<Box<S>>);
-
-impl<S, E> Stream for Converted<S>
-where
-    S: Stream<Item = Result<Bytes, E>>,
-    E: Into<Cause>,
-{
-    type Item = Result<Bytes, Cause>;
-
-    fn poll_next(
-        mut self: Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<Self::Item>> {
-        self.0
-            .as_mut()
-            .poll_next(cx)
-            .map(|item| item.map(|chunk| chunk.map_err(Into::into)))
-    }
-}
-
-/// What can be fetched: `&str`, `String`, [`Url`], [`Uri`].
-///
-/// A name that is not ASCII is mapped as IDNA has it; what the `url` crate forgives, such as a
-/// backslash for a slash, is fetched in its canonical form, which is also what is reported.
-pub trait IntoUrl: sealed::Sealed {
-    /// The URL, or an error of kind [`ErrorKind::InvalidUrl`].
-    #[doc(hidden)]
-    fn into_url(self) -> Result<Url>;
-}
-
-mod sealed {
-    #[expect(
-        unnameable_types,
-        reason = "that nobody can name it is what seals the trait"
-    )]
-    pub trait Sealed {}
-}
-
-macro_rules! into_url {
-    ($($from:ty => |$url:ident| $into:expr;)*) => {$(
-        impl sealed::Sealed for $from {}
-
-        impl IntoUrl for $from {
-            fn into_url(self) -> Result<Url> {
-                let $url = self;
-                $into
-            }
-        }
-    )*};
-}
-
-into_url! {
-    &str => |url| parse(url);
-    &String => |url| parse(url);
-    String => |url| parse(&url);
-    Cow<'_, str> => |url| parse(&url);
-    Url => |url| Ok(url);
-    &Url => |url| Ok(url.clone());
-    Uri => |url| parse(&url.to_string());
-    &Uri => |url| parse(&url.to_string());
-}
-
-fn parse(url: &str) -> Result<Url> {
-    // The parser's errors say nothing of the text, which may hold a password.
-    Url::parse(url).map_err(|error| {
-        Error::new(ErrorKind::InvalidUrl, "the URL cannot be read").with_source(error)
-    })
 }
 
 fn invalid(why: impl Into<Cow<'static, str>>) -> Error {

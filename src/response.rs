@@ -9,7 +9,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode, Version};
 use url::Url;
 
-use crate::body::Body;
+use crate::body::{Body, Content};
 use crate::charset::decode_text;
 use crate::connect::Facts;
 use crate::error::{Error, ErrorKind, Result, redacted};
@@ -213,15 +213,4 @@ impl fmt::Debug for Hop {
             .field("is_verified", &self.verdict().map(Verdict::is_verified))
             .finish_non_exhaustive()
     }
-}
-
-/// A buffered body.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Content {
-    /// The bytes, decoded.
-    pub bytes: Bytes,
-    /// Whether there were more, which
-    /// [`allow_truncated`](crate::RequestBuilder::allow_truncated) let go.
-    pub was_truncated: bool,
 }

@@ -14,7 +14,7 @@ use crate::body::Body;
 use crate::client::Client;
 use crate::connect::outgoing::Cause;
 use crate::error::{Error, Result};
-use crate::request::Payload;
+use crate::payload::Payload;
 
 /// The response carries as extensions an `Arc<`[`Verdict`](crate::tls::Verdict)`>` if there was
 /// TLS, [`Timings`](crate::Timings), and the redirects that were followed as

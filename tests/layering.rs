@@ -28,6 +28,8 @@ const ROOMS: &[&str] = &[
     "client",
     // What is asked and what came back.
     "request",
+    "into_url",
+    "payload",
     "response",
     "body",
     // From a URL to an open connection, and one exchange over it.
@@ -38,9 +40,11 @@ const ROOMS: &[&str] = &[
     "connect/resolve",
     "connect/blocking",
     "connect/dial",
+    "trace",
     "connect/facts",
     "connect/stream",
     "connect/outgoing",
+    "connect/origin",
     // From a socket to a judged peer.
     "tls/handshake",
     "tls",
@@ -53,8 +57,7 @@ const ROOMS: &[&str] = &[
     "tls/sources",
     "tls/fault",
     "tls/crypto",
-    // What is said of it all.
-    "trace",
+    // What is said when it stops.
     "error",
     // The pure rooms.
     "connect/framing",
@@ -73,25 +76,17 @@ const ROOMS: &[&str] = &[
 ];
 
 /// Who names a room above it, and why it may. One that nobody needs any more fails.
-const EXCEPTIONS: &[(&str, &str, &str)] = &[
-    (
-        "request",
-        "client",
-        "a request holds the client that it was prepared on, so that it can be awaited",
-    ),
-    (
-        "body",
-        "response",
-        "Content, which a body gives to a response",
-    ),
-    ("trace", "connect", "Origin"),
-    ("trace", "connect/facts", "Facts"),
-];
+const EXCEPTIONS: &[(&str, &str, &str)] = &[(
+    "request",
+    "client",
+    "a request holds the client that it was prepared on, so that it can be awaited",
+)];
 
 /// The rooms in which it is decided what is safe: pure, so no `async` and no tokio. (`limits` has
 /// tokio's Instant, which tests can stop, and decides nothing but when.)
 const DECISIONS: &[&str] = &[
     "connect/framing",
+    "connect/origin",
     "connect/replay",
     "decode/*",
     "redirect",

@@ -4,14 +4,13 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
-use url::{Host, Url};
 
 pub(crate) use exchange::Exchange;
 pub(crate) use facts::Facts;
 pub(crate) use failure::explain;
+pub(crate) use origin::Origin;
 pub(crate) use pool::{Choice, Lease, Pool};
 pub(crate) use resolve::Resolver;
 pub(crate) use stream::Stream;
@@ -22,6 +21,7 @@ mod exchange;
 mod facts;
 mod failure;
 mod framing;
+mod origin;
 pub(crate) mod outgoing;
 mod pool;
 mod replay;
@@ -33,93 +33,7 @@ use crate::limits::{self, Deadline};
 use crate::timings::{Phase, Timings};
 use crate::tls::handshake::{self, Failure};
 use crate::tls::policy::Demand;
-use crate::tls::shown::Shown;
 use crate::tls::{Clock, Identity, Policy, Protocols, RootStore, Ticketed, Tls, TlsStream};
-
-/// Scheme, host and port (RFC 6454), of which the host is one that can be dialled and verified.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Origin {
-    https: bool,
-    /// Without the brackets of an IPv6 literal.
-    host: String,
-    port: u16,
-}
-
-impl Origin {
-    /// The origin of a URL, or why it cannot be fetched.
-    pub(crate) fn of(url: &Url) -> Result<Self> {
-        let invalid = |why: String| Error::new(ErrorKind::InvalidUrl, why).with_url(url);
-        let https = match url.scheme() {
-            "https" => true,
-            "http" => false,
-            other => {
-                return Err(invalid(format!(
-                    "the URL's scheme is {}, not https",
-                    Shown(other)
-                )));
-            }
-        };
-        if url.as_str().len() > limits::URL {
-            return Err(invalid(format!(
-                "the URL is longer than {} bytes",
-                limits::URL
-            )));
-        }
-        let host = match url.host() {
-            Some(Host::Domain(name)) => name.to_owned(),
-            Some(Host::Ipv4(address)) => address.to_string(),
-            Some(Host::Ipv6(address)) => address.to_string(),
-            None => return Err(invalid("the URL has no host".into())),
-        };
-        let port = match url.port_or_known_default() {
-            Some(port) if port != 0 => port,
-            _ => return Err(invalid("the URL's port is 0".into())),
-        };
-        // The url crate forgives more than a name that can be verified may be: empty labels,
-        // labels of 64, hyphens at the edge.
-        if ServerName::try_from(host.as_str()).is_err() {
-            return Err(invalid(format!(
-                "the URL's host \"{}\" is not a valid DNS name",
-                Shown(&host)
-            )));
-        }
-        Ok(Self { https, host, port })
-    }
-
-    /// A host and a port that a caller named apart. The host may be an IPv6 literal in brackets.
-    pub(crate) fn tls(host: &str, port: u16) -> Result<Self> {
-        let invalid = || {
-            Error::new(
-                ErrorKind::InvalidUrl,
-                format!("\"{}\" is not a host that can be dialled", Shown(host)),
-            )
-        };
-        let host = Host::parse(host)
-            .or_else(|error| host.parse().map(Host::Ipv6).map_err(|_| error))
-            .map_err(|_| invalid())?;
-        let url = Url::parse(&format!("https://{host}:{port}/")).map_err(|_| invalid())?;
-        Self::of(&url)
-    }
-
-    pub(crate) fn is_https(&self) -> bool {
-        self.https
-    }
-
-    pub(crate) fn host(&self) -> &str {
-        &self.host
-    }
-
-    pub(crate) fn port(&self) -> u16 {
-        self.port
-    }
-
-    /// The name to verify.
-    fn server_name(&self) -> Result<ServerName<'static>> {
-        ServerName::try_from(self.host.clone()).map_err(|error| {
-            Error::new(ErrorKind::InvalidUrl, "the host cannot be verified").with_source(error)
-        })
-    }
-}
 
 /// Makes connections under one configuration.
 #[derive(Debug)]
@@ -144,7 +58,7 @@ impl Connector {
         deadline: Deadline,
         timings: &mut Timings,
     ) -> Result<Connected<Stream>> {
-        if origin.https {
+        if origin.is_https() {
             let tls = self
                 .connect_tls(origin, demand, Protocols::Http, deadline, timings)
                 .await?;
@@ -176,7 +90,7 @@ impl Connector {
             .run(Phase::Queued, self.trust.tls(demand))
             .await??;
         timings.add(Phase::Queued, started.elapsed());
-        let ticketed = origin.ticketed(protocols);
+        let ticketed = ticketed(origin, protocols);
         let mut redialled = false;
         loop {
             let tcp = self.connect_tcp(origin, deadline, timings).await?;
@@ -225,7 +139,7 @@ impl Connector {
         let tls = deadline
             .run(Phase::Queued, self.trust.tls(demand))
             .await??;
-        let ticketed = origin.ticketed(Protocols::Unnamed);
+        let ticketed = ticketed(origin, Protocols::Unnamed);
         let handshake = tls.handshake(stream, &ticketed, origin.server_name()?, None);
         match deadline.run(Phase::Tls, handshake).await? {
             Ok(stream) => Ok(stream),
@@ -244,7 +158,10 @@ impl Connector {
     ) -> Result<Connected<TcpStream>> {
         let started = Instant::now();
         let addresses = deadline
-            .run(Phase::Dns, self.resolver.resolve(&origin.host, origin.port))
+            .run(
+                Phase::Dns,
+                self.resolver.resolve(origin.host(), origin.port()),
+            )
             .await??;
         timings.add(Phase::Dns, started.elapsed());
         let started = Instant::now();
@@ -256,7 +173,8 @@ impl Connector {
                     ErrorKind::Connect,
                     format!(
                         "connecting to {}:{} failed: {tried}",
-                        origin.host, origin.port
+                        origin.host(),
+                        origin.port()
                     ),
                 )
                 .with_phase(Phase::Connect)
@@ -270,13 +188,11 @@ impl Connector {
     }
 }
 
-impl Origin {
-    fn ticketed(&self, protocols: Protocols) -> Ticketed {
-        Ticketed {
-            host: self.host.clone(),
-            port: self.port,
-            protocols,
-        }
+fn ticketed(origin: &Origin, protocols: Protocols) -> Ticketed {
+    Ticketed {
+        host: origin.host().to_owned(),
+        port: origin.port(),
+        protocols,
     }
 }
 
@@ -356,77 +272,6 @@ static NATIVE: blocking::Once<Result<RootStore>> = blocking::Once::new();
 mod tests {
     use super::*;
 
-    #[test]
-    fn an_origin_is_what_can_be_dialled_and_verified() {
-        let long = format!("https://{}.example/", "a".repeat(64));
-        let longest = format!("https://a.example/{}", "a".repeat(70_000));
-        let longest_host = format!("https://{}/", "a.".repeat(30_000));
-        let rows = [
-            ("https://example.com/", Some((true, "example.com", 443))),
-            (
-                "https://EXAMPLE.com:8443/",
-                Some((true, "example.com", 8443)),
-            ),
-            ("http://example.com/", Some((false, "example.com", 80))),
-            ("https://[::1]:1/", Some((true, "::1", 1))),
-            ("https://127.0.0.1/", Some((true, "127.0.0.1", 443))),
-            ("https://127.1/", Some((true, "127.0.0.1", 443))),
-            (
-                "https://b\u{fc}cher.example/",
-                Some((true, "xn--bcher-kva.example", 443)),
-            ),
-            ("https://example.com./", Some((true, "example.com.", 443))),
-            (
-                "https://under_score.example/",
-                Some((true, "under_score.example", 443)),
-            ),
-            ("https://a..b/", None),
-            ("https://-a.com/", None),
-            (long.as_str(), None),
-            (longest_host.as_str(), None),
-            (longest.as_str(), None),
-            ("https://example.com:0/", None),
-            ("ftp://example.com/", None),
-            ("data:text/plain,x", None),
-        ];
-        for (url, expected) in rows {
-            let origin = Origin::of(&Url::parse(url).unwrap());
-            let found = origin
-                .as_ref()
-                .ok()
-                .map(|o| (o.https, o.host.as_str(), o.port));
-            assert_eq!(found, expected, "{url}");
-            if let Err(error) = origin {
-                assert_eq!(error.kind(), ErrorKind::InvalidUrl);
-                assert!(
-                    error.to_string().len() < 400,
-                    "a redirect may have named it"
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn a_host_alone_makes_an_origin_too() {
-        for (host, expected) in [
-            ("db.example.com", Some("db.example.com")),
-            ("::1", Some("::1")),
-            ("[::1]", Some("::1")),
-            ("10.0.0.1", Some("10.0.0.1")),
-            ("a/b", None),
-            ("user@host", None),
-            ("host:1", None),
-            ("", None),
-        ] {
-            let origin = Origin::tls(host, 5433);
-            assert_eq!(
-                origin.ok().map(|o| o.host),
-                expected.map(str::to_owned),
-                "{host}"
-            );
-        }
-    }
-
     /// The one stall that no server can make: all threads that resolve names are taken.
     #[tokio::test(start_paused = true)]
     async fn a_name_that_takes_its_time_is_the_clocks_to_end() {
@@ -435,7 +280,7 @@ mod tests {
             timeout: limits::CONNECT,
             trust: Trust::new(None, None, Policy::default(), Clock::default()).unwrap(),
         };
-        let origin = Origin::of(&Url::parse("http://localhost:1/").unwrap()).unwrap();
+        let origin = Origin::of(&"http://localhost:1/".parse().unwrap()).unwrap();
         let taken = blocking::take_all_threads();
         for (budget, expected) in [
             (

@@ -1,0 +1,169 @@
+//! Scheme, host and port: whom a request is for.
+
+use rustls::pki_types::ServerName;
+use url::{Host, Url};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::limits;
+use crate::tls::shown::Shown;
+
+/// Scheme, host and port (RFC 6454), of which the host is one that can be dialled and verified.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Origin {
+    https: bool,
+    /// Without the brackets of an IPv6 literal.
+    host: String,
+    port: u16,
+}
+
+impl Origin {
+    /// The origin of a URL, or why it cannot be fetched.
+    pub(crate) fn of(url: &Url) -> Result<Self> {
+        let invalid = |why: String| Error::new(ErrorKind::InvalidUrl, why).with_url(url);
+        let https = match url.scheme() {
+            "https" => true,
+            "http" => false,
+            other => {
+                return Err(invalid(format!(
+                    "the URL's scheme is {}, not https",
+                    Shown(other)
+                )));
+            }
+        };
+        if url.as_str().len() > limits::URL {
+            return Err(invalid(format!(
+                "the URL is longer than {} bytes",
+                limits::URL
+            )));
+        }
+        let host = match url.host() {
+            Some(Host::Domain(name)) => name.to_owned(),
+            Some(Host::Ipv4(address)) => address.to_string(),
+            Some(Host::Ipv6(address)) => address.to_string(),
+            None => return Err(invalid("the URL has no host".into())),
+        };
+        let port = match url.port_or_known_default() {
+            Some(port) if port != 0 => port,
+            _ => return Err(invalid("the URL's port is 0".into())),
+        };
+        // The url crate forgives more than a name that can be verified may be: empty labels,
+        // labels of 64, hyphens at the edge.
+        if ServerName::try_from(host.as_str()).is_err() {
+            return Err(invalid(format!(
+                "the URL's host \"{}\" is not a valid DNS name",
+                Shown(&host)
+            )));
+        }
+        Ok(Self { https, host, port })
+    }
+
+    /// A host and a port that a caller named apart. The host may be an IPv6 literal in brackets.
+    pub(crate) fn tls(host: &str, port: u16) -> Result<Self> {
+        let invalid = || {
+            Error::new(
+                ErrorKind::InvalidUrl,
+                format!("\"{}\" is not a host that can be dialled", Shown(host)),
+            )
+        };
+        let host = Host::parse(host)
+            .or_else(|error| host.parse().map(Host::Ipv6).map_err(|_| error))
+            .map_err(|_| invalid())?;
+        let url = Url::parse(&format!("https://{host}:{port}/")).map_err(|_| invalid())?;
+        Self::of(&url)
+    }
+
+    pub(crate) fn is_https(&self) -> bool {
+        self.https
+    }
+
+    pub(crate) fn host(&self) -> &str {
+        &self.host
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The name to verify.
+    pub(super) fn server_name(&self) -> Result<ServerName<'static>> {
+        ServerName::try_from(self.host.clone()).map_err(|error| {
+            Error::new(ErrorKind::InvalidUrl, "the host cannot be verified").with_source(error)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_is_what_can_be_dialled_and_verified() {
+        let long = format!("https://{}.example/", "a".repeat(64));
+        let longest = format!("https://a.example/{}", "a".repeat(70_000));
+        let longest_host = format!("https://{}/", "a.".repeat(30_000));
+        let rows = [
+            ("https://example.com/", Some((true, "example.com", 443))),
+            (
+                "https://EXAMPLE.com:8443/",
+                Some((true, "example.com", 8443)),
+            ),
+            ("http://example.com/", Some((false, "example.com", 80))),
+            ("https://[::1]:1/", Some((true, "::1", 1))),
+            ("https://127.0.0.1/", Some((true, "127.0.0.1", 443))),
+            ("https://127.1/", Some((true, "127.0.0.1", 443))),
+            (
+                "https://b\u{fc}cher.example/",
+                Some((true, "xn--bcher-kva.example", 443)),
+            ),
+            ("https://example.com./", Some((true, "example.com.", 443))),
+            (
+                "https://under_score.example/",
+                Some((true, "under_score.example", 443)),
+            ),
+            ("https://a..b/", None),
+            ("https://-a.com/", None),
+            (long.as_str(), None),
+            (longest_host.as_str(), None),
+            (longest.as_str(), None),
+            ("https://example.com:0/", None),
+            ("ftp://example.com/", None),
+            ("data:text/plain,x", None),
+        ];
+        for (url, expected) in rows {
+            let origin = Origin::of(&Url::parse(url).unwrap());
+            let found = origin
+                .as_ref()
+                .ok()
+                .map(|o| (o.https, o.host.as_str(), o.port));
+            assert_eq!(found, expected, "{url}");
+            if let Err(error) = origin {
+                assert_eq!(error.kind(), ErrorKind::InvalidUrl);
+                assert!(
+                    error.to_string().len() < 400,
+                    "a redirect may have named it"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_host_alone_makes_an_origin_too() {
+        for (host, expected) in [
+            ("db.example.com", Some("db.example.com")),
+            ("::1", Some("::1")),
+            ("[::1]", Some("::1")),
+            ("10.0.0.1", Some("10.0.0.1")),
+            ("a/b", None),
+            ("user@host", None),
+            ("host:1", None),
+            ("", None),
+        ] {
+            let origin = Origin::tls(host, 5433);
+            assert_eq!(
+                origin.ok().map(|o| o.host),
+                expected.map(str::to_owned),
+                "{host}"
+            );
+        }
+    }
+}
