@@ -40,7 +40,7 @@ pub struct Body {
 }
 
 /// A buffered body.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Content {
     /// The bytes, decoded.
@@ -48,6 +48,16 @@ pub struct Content {
     /// Whether there were more, which
     /// [`allow_truncated`](crate::RequestBuilder::allow_truncated) let go.
     pub was_truncated: bool,
+}
+
+/// Without the bytes, which may be anybody's secret.
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Content")
+            .field("length", &self.bytes.len())
+            .field("was_truncated", &self.was_truncated)
+            .finish()
+    }
 }
 
 /// How a body is to be read.

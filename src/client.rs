@@ -102,7 +102,7 @@ impl Client {
         });
         let connected = in_one_runtime(connecting).await?;
         if self.0.demand == Demand::Reported {
-            trace::unverified(&origin, Some(connected.stream.verdict()));
+            trace::unverified(origin.host(), origin.port(), connected.stream.verdict());
         }
         Ok(connected.stream)
     }
@@ -129,7 +129,7 @@ impl Client {
         });
         let wrapped = in_one_runtime(wrapping).await?;
         if self.0.demand == Demand::Reported {
-            trace::unverified(&origin, Some(wrapped.verdict()));
+            trace::unverified(origin.host(), origin.port(), wrapped.verdict());
         }
         Ok(wrapped)
     }

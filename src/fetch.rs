@@ -119,18 +119,25 @@ impl Fetch {
     /// One request and the head of its response.
     async fn hop(&mut self, shared: &Shared) -> Result<Exchange> {
         let origin = self.admit()?;
-        let span = trace::hop(&self.asked.method, &self.asked.url, &origin);
+        let span = trace::hop(
+            &self.asked.method,
+            &self.asked.url,
+            origin.host(),
+            origin.port(),
+        );
         let outcome = self
             .exchange(shared, &origin)
             .instrument(span.clone())
             .await;
         match &outcome {
             Ok(exchange) => {
+                let facts = exchange.lease.facts();
                 trace::answered(
                     &span,
                     exchange.head.status,
                     exchange.head.version,
-                    exchange.lease.facts(),
+                    facts.remote,
+                    facts.verdict.as_deref(),
                 );
             }
             Err(error) => trace::stopped(&span, error),

@@ -1,14 +1,15 @@
 //! The one door to the log: spans and their fields, by the names of OpenTelemetry's conventions
 //! for HTTP clients. Nothing is formatted unless somebody listens.
 
+use std::net::SocketAddr;
+
 use http::{Method, StatusCode, Version};
 use tracing::field::{Empty, display};
 use tracing::{Span, debug, debug_span, info_span, warn};
 use url::Url;
 
-use crate::connect::{Facts, Origin};
 use crate::error::{Error, redacted};
-use crate::tls::Verdict;
+use crate::tls::verdict::Verdict;
 
 /// The span of one fetch, at INFO.
 pub(crate) fn fetch(method: &Method, url: &Url) -> Span {
@@ -24,13 +25,13 @@ pub(crate) fn fetch(method: &Method, url: &Url) -> Span {
 }
 
 /// The span of one hop of it, at DEBUG.
-pub(crate) fn hop(method: &Method, url: &Url, origin: &Origin) -> Span {
+pub(crate) fn hop(method: &Method, url: &Url, host: &str, port: u16) -> Span {
     debug_span!(
         "hop",
         "http.request.method" = %method,
         "url.full" = %redacted(url),
-        "server.address" = origin.host(),
-        "server.port" = origin.port(),
+        "server.address" = host,
+        "server.port" = port,
         "network.peer.address" = Empty,
         "network.protocol.version" = Empty,
         "http.response.status_code" = Empty,
@@ -40,7 +41,13 @@ pub(crate) fn hop(method: &Method, url: &Url, origin: &Origin) -> Span {
 }
 
 /// The head of a hop's response has come.
-pub(crate) fn answered(span: &Span, status: StatusCode, version: Version, facts: &Facts) {
+pub(crate) fn answered(
+    span: &Span,
+    status: StatusCode,
+    version: Version,
+    remote: SocketAddr,
+    verdict: Option<&Verdict>,
+) {
     if span.is_disabled() {
         return;
     }
@@ -51,8 +58,8 @@ pub(crate) fn answered(span: &Span, status: StatusCode, version: Version, facts:
         _ => "1.1",
     };
     span.record("network.protocol.version", version);
-    span.record("network.peer.address", display(facts.remote.ip()));
-    if let Some(verdict) = &facts.verdict {
+    span.record("network.peer.address", display(remote.ip()));
+    if let Some(verdict) = verdict {
         span.record("tls.verified", verdict.is_verified());
     }
 }
@@ -90,15 +97,19 @@ pub(crate) fn replayed(error: &Error) {
 
 /// A connection is used of which verification was not demanded. Its peer was judged all the same,
 /// and may even have passed: had it not, it would be used too.
-pub(crate) fn unverified(origin: &Origin, verdict: Option<&Verdict>) {
-    let reason = verdict.and_then(Verdict::reason);
+pub(crate) fn unverified(host: &str, port: u16, verdict: &Verdict) {
     warn!(
-        "server.address" = origin.host(),
-        "server.port" = origin.port(),
-        "tls.verified" = verdict.is_some_and(Verdict::is_verified),
-        "error.type" = reason.map_or("none", |reason| reason.code()),
+        "server.address" = host,
+        "server.port" = port,
+        "tls.verified" = verdict.is_verified(),
+        "error.type" = verdict.reason().map(|reason| reason.code()),
         "this connection is used whoever its peer is: verification was not demanded, and anybody on the way can answer",
     );
+}
+
+/// A variable that is set and names nothing.
+pub(crate) fn empty_variable(variable: &str) {
+    warn!("{variable} is set but empty, which counts as unset");
 }
 
 /// Somebody may think that Python's variable is read.
@@ -114,8 +125,7 @@ mod tests {
     #[test]
     fn a_span_that_nobody_listens_to_is_none() {
         let url = Url::parse("https://host.example/").unwrap();
-        let origin = Origin::of(&url).unwrap();
         assert!(fetch(&Method::GET, &url).is_disabled());
-        assert!(hop(&Method::GET, &url, &origin).is_disabled());
+        assert!(hop(&Method::GET, &url, "host.example", 443).is_disabled());
     }
 }

@@ -40,7 +40,6 @@ const ROOMS: &[&str] = &[
     "connect/resolve",
     "connect/blocking",
     "connect/dial",
-    "trace",
     "connect/facts",
     "connect/stream",
     "connect/outgoing",
@@ -57,7 +56,8 @@ const ROOMS: &[&str] = &[
     "tls/sources",
     "tls/fault",
     "tls/crypto",
-    // What is said when it stops.
+    // What is said of it all.
+    "trace",
     "error",
     // The pure rooms.
     "connect/framing",

@@ -209,6 +209,13 @@ fn faults(world: &World) -> Vec<Fault> {
             "",
         ),
         (
+            "a key on P-192",
+            world.tampered(|der| swap(der, P_256, P_192)),
+            "unsupported-algorithm",
+            "of a kind that we do not accept",
+            "",
+        ),
+        (
             "an extension that must be understood",
             world.issued(|params| {
                 let mut extension =
@@ -1065,5 +1072,8 @@ const SUBJECTS: [Subject; 5] = [
 ];
 
 /// OBJECT IDENTIFIER 1.2.840.10045.4.3.2 and 1.2.840.10045.4.3.1 (RFC 5758 section 3.2).
+/// RFC 5480 section 2.1.1.1.
+const P_256: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
+const P_192: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x01];
 const ECDSA_SHA256: &[u8] = &[0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02];
 const ECDSA_SHA224: &[u8] = &[0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x01];

@@ -114,9 +114,9 @@ impl Connector {
                 // peer shows today decides.
                 Err(Failure::Stale(_)) if !redialled => redialled = true,
                 Err(Failure::Stale(verdict)) => {
-                    return Err(
-                        handshake::refused(&verdict, Some(tcp.remote)).with_verdict(Some(verdict))
-                    );
+                    return Err(handshake::refused(&verdict, Some(tcp.remote))
+                        .with_verdict(Some(verdict))
+                        .with_phase(Phase::Tls));
                 }
                 Err(Failure::Final(error)) => return Err(error.with_phase(Phase::Tls)),
             }
@@ -143,9 +143,9 @@ impl Connector {
         let handshake = tls.handshake(stream, &ticketed, origin.server_name()?, None);
         match deadline.run(Phase::Tls, handshake).await? {
             Ok(stream) => Ok(stream),
-            Err(Failure::Stale(verdict)) => {
-                Err(handshake::refused(&verdict, None).with_verdict(Some(verdict)))
-            }
+            Err(Failure::Stale(verdict)) => Err(handshake::refused(&verdict, None)
+                .with_verdict(Some(verdict))
+                .with_phase(Phase::Tls)),
             Err(Failure::Final(error)) => Err(error.with_phase(Phase::Tls)),
         }
     }

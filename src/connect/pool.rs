@@ -251,8 +251,8 @@ impl Host {
                 return Err(error);
             }
         };
-        if demand == Demand::Reported && origin.is_https() {
-            trace::unverified(origin, facts.verdict.as_deref());
+        if let (Demand::Reported, Some(verdict)) = (demand, &facts.verdict) {
+            trace::unverified(origin.host(), origin.port(), verdict);
         }
         let mut state = self.state();
         state.failure = None;

@@ -237,6 +237,14 @@ impl Certificate {
         self.original(&self.0.layout.spki)
     }
 
+    /// The inside of its key's AlgorithmIdentifier, which is what `SignatureVerificationAlgorithm::public_key_alg_id`
+    /// is to be compared with.
+    pub(crate) fn key_algorithm_der(&self) -> &[u8] {
+        let key = AnyRef::from_der(self.spki_der()).map(AnyRef::value);
+        let algorithm = key.and_then(|key| AnyRef::decode(&mut SliceReader::new(key)?));
+        algorithm.map(AnyRef::value).unwrap_or_default()
+    }
+
     /// The inside of the signature's AlgorithmIdentifier, which is what `SignatureVerificationAlgorithm::signature_alg_id`
     /// is to be compared with.
     pub(crate) fn signature_algorithm_der(&self) -> &[u8] {

@@ -201,6 +201,26 @@ impl Pathless<'_> {
     }
 }
 
+/// A key by which no handshake can be signed that we accept.
+pub(super) fn unusable_key(
+    certificate: &Certificate,
+    algorithms: WebPkiSupportedAlgorithms,
+) -> Option<Reason> {
+    let is_usable = algorithms
+        .all
+        .iter()
+        .any(|algorithm| algorithm.public_key_alg_id().as_ref() == certificate.key_algorithm_der());
+    (!is_usable).then(|| {
+        Reason::new(
+            Code::UnsupportedAlgorithm,
+            format!(
+                "its key ({}) is of a kind that we do not accept",
+                certificate.key_description()
+            ),
+        )
+    })
+}
+
 /// A key that its owner alone uses, and nobody should.
 pub(super) fn weak_key(certificate: &Certificate) -> Option<Reason> {
     let is_weak = certificate

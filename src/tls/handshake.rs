@@ -85,7 +85,10 @@ impl Tls {
             }
             Err(error) => {
                 let error = explain(&error, &witness, origin, remote);
-                return Err(Failure::Final(error.with_verdict(witness.verdict)));
+                // A good verdict on the certificate is none on a peer that did not get as far as
+                // proving that the certificate is its own.
+                let verdict = witness.verdict.filter(|verdict| !verdict.is_verified());
+                return Err(Failure::Final(error.with_verdict(verdict)));
             }
         };
         let connection = stream.get_ref().1;

@@ -18,6 +18,7 @@ use super::fault::{Fault, Problem};
 use super::platform::{self, CERT_DIR, CERT_FILE, Named};
 use super::sources::{self, Entry, Item, Source, path_name};
 use crate::error::{Error, ErrorKind};
+use crate::trace;
 
 /// The certificate authorities to trust.
 ///
@@ -204,7 +205,7 @@ impl RootStore {
     ) -> Result<Self, Error> {
         let named = Named::by(environment);
         for variable in &named.empty {
-            tracing::warn!("{variable} is set but empty, which counts as unset");
+            trace::empty_variable(variable);
         }
         let mut held = Held::default();
         if named.is_nothing() {

@@ -9,7 +9,6 @@ use super::certificate::{Anchor, Certificate};
 ///
 /// [`Display`](fmt::Display) is one line.
 #[derive(Clone, Debug)]
-#[cfg_attr(feature = "json", derive(serde::Serialize))]
 pub struct Verdict {
     verified: bool,
     host: String,
@@ -309,3 +308,24 @@ impl fmt::Display for Refusal {
 }
 
 impl std::error::Error for Refusal {}
+
+#[cfg(feature = "json")]
+mod json {
+    use serde::ser::{Serialize, SerializeStruct as _, Serializer};
+
+    use super::Verdict;
+
+    /// A map: what the accessors give, by their names.
+    impl Serialize for Verdict {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            let mut map = serializer.serialize_struct("Verdict", 6)?;
+            map.serialize_field("verified", &self.verified)?;
+            map.serialize_field("host", &self.host)?;
+            map.serialize_field("reason", &self.reason())?;
+            map.serialize_field("checks", &self.checks)?;
+            map.serialize_field("chain", &self.chain)?;
+            map.serialize_field("anchor", &self.anchor)?;
+            map.end()
+        }
+    }
+}

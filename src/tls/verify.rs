@@ -12,7 +12,7 @@ use webpki::{EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeIdIter, KeyUsag
 
 use super::certificate::{Anchor, Certificate};
 use super::crypto;
-use super::diagnose::{Pathless, expired, not_yet_valid, weak_key};
+use super::diagnose::{Pathless, expired, not_yet_valid, unusable_key, weak_key};
 use super::hostname::match_hostname;
 use super::policy::Policy;
 use super::roots::RootStore;
@@ -195,6 +195,7 @@ impl<'a> Case<'a> {
         let mut reasons = Vec::new();
         // The key signs the handshake, not the path: webpki does not look at it.
         reasons.extend(weak_key(&self.leaf));
+        reasons.extend(unusable_key(&self.leaf, judge.algorithms));
         reasons.extend(self.purpose(&judge.policy));
         reasons.extend(self.name(&host));
         reasons.extend(self.validity(now));
