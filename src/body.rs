@@ -295,7 +295,7 @@ impl Wire {
 
     /// Whether the end that hyper tells of is none: it takes RST_STREAM with NO_ERROR for one, and
     /// that may only follow a whole response to a request whose payload is not wanted (RFC 9113
-    /// section 8.1).
+    /// §8.1).
     fn was_cut(&self, facts: &Facts) -> bool {
         facts.is_http2 && !self.had_payload && self.size_hint().exact() != Some(0)
     }

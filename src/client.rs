@@ -118,7 +118,8 @@ impl Client {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        // The port is not known: 1 is nobody's, so tickets are shared with other wrapped streams only.
+        // The port is not known: 1 is nobody's, so tickets are shared with other wrapped streams
+        // only.
         let origin = Origin::tls(host, 1)?;
         let wrapping = pin!(async {
             let deadline = self.0.whole_deadline();

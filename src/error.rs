@@ -13,6 +13,7 @@ use crate::limits::Elapsed;
 use crate::redirect::RedirectError;
 use crate::timings::{Phase, Timings};
 use crate::tls::policy::{Inadmissible, InvalidHttpsVerify, VerificationRequired};
+use crate::tls::shown::ShownSentence;
 use crate::tls::verdict::Verdict;
 
 /// The result of a fetch, or of preparing one.
@@ -21,7 +22,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// Why a fetch stopped.
 ///
 /// Its [`Display`](fmt::Display) says what was tried and the cause in the first line; a hint, where
-/// a safe one exists, follows in the second. Neither it nor [`Debug`](fmt::Debug) ever shows a
+/// a safe one exists, follows in the second. [`source`](StdError::source) has the cause for code to
+/// look at: who prints a chain of causes prints its sentence twice. Neither it nor [`Debug`](fmt::Debug) ever shows a
 /// query, userinfo, a header's value or key material.
 ///
 /// # Examples
@@ -73,7 +75,8 @@ pub enum ErrorKind {
     ConnectionClosed,
     /// A clock ran out; [`Error::phase`] says during what.
     Deadline,
-    /// The body's content coding is unknown, doubled or broken, or it is not what was asked of it.
+    /// The body's content coding is unknown, doubled or broken, or the body is not the JSON that was
+    /// asked for.
     Decode,
     /// The host's name has no addresses.
     Dns,
@@ -186,6 +189,14 @@ impl fmt::Display for Error {
         if let Some(source) = &self.0.source {
             write!(f, ": {source}")?;
         }
+        // Where the sentence does not say what was tried, the URL does.
+        let unnamed = |url: &&Url| {
+            !url.host_str()
+                .is_some_and(|host| self.0.message.contains(host))
+        };
+        if let Some(url) = self.0.url.as_ref().filter(unnamed) {
+            write!(f, " ({})", ShownSentence(url))?;
+        }
         match &self.0.hint {
             Some(hint) => write!(f, "\nhint: {hint}"),
             None => Ok(()),
@@ -207,8 +218,7 @@ impl fmt::Debug for Error {
 
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        // Its sentence is part of ours; what lies under it is not.
-        self.0.source.as_deref().and_then(|source| source.source())
+        self.0.source.as_deref().map(|source| source as _)
     }
 }
 
@@ -376,7 +386,10 @@ mod tests {
             error.to_string(),
             "connecting to host.example:443 failed: connection refused\nhint: is it running?"
         );
-        assert!(error.source().is_none());
+        let cause = error
+            .source()
+            .and_then(|cause| cause.downcast_ref::<std::io::Error>());
+        assert!(cause.is_some());
     }
 
     #[test]

@@ -222,7 +222,7 @@ impl Fetch {
         let url = &self.asked.url;
         let mut headers = self.asked.headers.clone();
         let target = if lease.is_http2() {
-            // RFC 9113 section 8.3.1: :authority takes the place of Host.
+            // RFC 9113 §8.3.1: :authority takes the place of Host.
             let host = headers.remove(HOST);
             let authority = match &host {
                 Some(host) => host.to_str().map_err(|_| unwritable())?,
@@ -242,7 +242,7 @@ impl Fetch {
             url[Position::BeforePath..Position::AfterQuery].to_owned()
         };
         match body.size_hint().exact() {
-            // RFC 9110 section 8.6: where a payload is expected, its absence is said. hyper leaves
+            // RFC 9110 §8.6: where a payload is expected, its absence is said. hyper leaves
             // it to us over HTTP/1.1.
             Some(0) if EXPECT_PAYLOAD.contains(&self.asked.method) => {
                 headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
@@ -280,7 +280,10 @@ impl Fetch {
         if next.is_some() && followed >= self.max_redirects {
             return Err(complete(Error::new(
                 ErrorKind::TooManyRedirects,
-                format!("there were more than {} redirects", self.max_redirects),
+                match self.max_redirects {
+                    0 => String::from("the server sent us on, and no redirect is followed"),
+                    most => format!("there were more than {most} redirects"),
+                },
             )));
         }
         Ok(next)
@@ -311,7 +314,7 @@ impl Fetch {
         let has_body = self.asked.method != Method::HEAD
             && head.status != StatusCode::NO_CONTENT
             && head.status != StatusCode::NOT_MODIFIED;
-        // Part of a coded body cannot be decoded (RFC 9110 section 14.2).
+        // Part of a coded body cannot be decoded (RFC 9110 §14.2).
         let is_whole = head.status != StatusCode::PARTIAL_CONTENT;
         let decoder = match self.decodes && has_body && is_whole {
             true => Decoder::for_headers(&headers).map_err(|error| {
@@ -368,7 +371,7 @@ fn add_headers(headers: &mut HeaderMap, user_agent: &HeaderValue) -> bool {
 }
 
 /// Refuses headers that say where the request ends otherwise than its payload does, or that ask
-/// for a protocol that we would not understand (RFC 9112 section 6, RFC 9110 section 7.8).
+/// for a protocol that we would not understand (RFC 9112 §6, RFC 9110 §7.8).
 fn check_headers(headers: &HeaderMap, length: Option<u64>) -> Result<()> {
     let invalid = |why: &'static str| Err(Error::new(ErrorKind::InvalidRequest, why));
     if headers.contains_key(TRANSFER_ENCODING) {
@@ -388,7 +391,7 @@ fn check_headers(headers: &HeaderMap, length: Option<u64>) -> Result<()> {
     if headers.get(HOST).is_some_and(|host| !is_authority(host)) {
         return invalid("Host is not a host with or without a port");
     }
-    // RFC 9110 section 8.6: digits alone. Rust's own parser takes a sign too.
+    // RFC 9110 §8.6: digits alone. Rust's own parser takes a sign too.
     let digits = |text: &&str| text.bytes().all(|byte| byte.is_ascii_digit());
     for value in headers.get_all(CONTENT_LENGTH) {
         let text = value.to_str().ok().filter(digits);
@@ -417,7 +420,7 @@ fn unwritable() -> Error {
     )
 }
 
-/// Methods whose meaning is in their payload (RFC 9110 section 9.3, RFC 5789).
+/// Methods whose meaning is in their payload (RFC 9110 §9.3, RFC 5789).
 const EXPECT_PAYLOAD: [Method; 3] = [Method::POST, Method::PUT, Method::PATCH];
 
 #[cfg(test)]

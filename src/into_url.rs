@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use http::Uri;
-use url::Url;
+use url::{ParseError, Url};
 
 use crate::error::{Error, ErrorKind, Result};
 
@@ -52,6 +52,9 @@ into_url! {
 fn parse(url: &str) -> Result<Url> {
     // The parser's errors say nothing of the text, which may hold a password.
     Url::parse(url).map_err(|error| {
-        Error::new(ErrorKind::InvalidUrl, "the URL cannot be read").with_source(error)
+        let has_no_scheme = error == ParseError::RelativeUrlWithoutBase;
+        Error::new(ErrorKind::InvalidUrl, "the URL cannot be read")
+            .with_source(error)
+            .with_hint(has_no_scheme.then_some("begin it with https://"))
     })
 }

@@ -9,9 +9,8 @@
 //! let response = urlfetch::fetch("https://example.com/").await?;
 //! println!("{} {}", response.status(), response.text().await?);
 //!
-//! match urlfetch::fetch("https://wrong.host.badssl.com/").await {
-//!     Ok(_) => unreachable!(),
-//!     Err(error) => println!("{error}"), // certificate for "wrong.host.badssl.com" was refused: ...
+//! if let Err(error) = urlfetch::fetch("https://wrong.host.badssl.com/").await {
+//!     println!("{error}"); // certificate for "wrong.host.badssl.com" was refused: ...
 //! }
 //! # Ok(())
 //! # }
@@ -106,6 +105,8 @@ mod service;
 mod trace;
 
 pub use bytes::Bytes;
+/// The crate whose types stand for methods, statuses, headers and versions.
+pub use http;
 pub use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 pub use url::Url;
 

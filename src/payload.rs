@@ -23,7 +23,8 @@ enum Carried {
 }
 
 impl Payload {
-    /// A payload that is made while it is sent. Without a [`length`](Self::length) it goes in
+    /// A payload that is made while it is sent; if the stream fails, so does the fetch, with
+    /// [`ErrorKind::Payload`](crate::ErrorKind::Payload). Without a [`length`](Self::length) it goes in
     /// chunks over HTTP/1.1.
     ///
     /// It cannot be sent twice, so a redirect that keeps the payload (307, 308) is refused.

@@ -1,8 +1,7 @@
 //! Given a response: go where next, with which method and headers? Pure.
 //!
 //! Statuses that redirect are 301, 302, 303, 307 and 308 (RFC 9110 §15.4); every other one is a
-//! result, 300, 304 and 305 among them. How many redirects are followed is the caller's rule; so is
-//! the address guard, which needs the resolved address.
+//! result, 300, 304 and 305 among them. How many redirects are followed is the caller's rule.
 
 use std::fmt;
 
@@ -123,8 +122,6 @@ pub(crate) enum RedirectError {
     Userinfo { to: String },
     /// `Location` names port 0.
     PortZero { to: String },
-    /// `Location` names no host.
-    NoHost { scheme: String },
     /// The payload was a stream, and the redirect wants it again.
     PayloadSpent { status: StatusCode },
 }
@@ -144,7 +141,6 @@ impl RedirectError {
             | Self::HttpNotAllowed { .. }
             | Self::Userinfo { .. }
             | Self::PortZero { .. }
-            | Self::NoHost { .. }
             | Self::PayloadSpent { .. } => false,
         }
     }
@@ -192,10 +188,6 @@ impl fmt::Display for RedirectError {
                 "the redirect leads to {to} with a user name or password in its URL"
             ),
             Self::PortZero { to } => write!(f, "the redirect leads to port 0: {to}"),
-            Self::NoHost { scheme } => write!(
-                f,
-                "the redirect leads to a URL of scheme {scheme:?} without a host"
-            ),
             Self::PayloadSpent { status } => write!(
                 f,
                 "the redirect ({}) asks for the payload again, and a stream can be sent only once",
@@ -249,11 +241,6 @@ fn refuse_unsafe(asked: &Asked<'_>, url: &Url) -> Result<(), RedirectError> {
                 scheme: cut(scheme),
             });
         }
-    }
-    if !url.has_host() {
-        return Err(RedirectError::NoHost {
-            scheme: cut(url.scheme()),
-        });
     }
     if !url.username().is_empty() || url.password().is_some() {
         return Err(RedirectError::Userinfo { to: origin(url) });

@@ -398,7 +398,7 @@ mod tests {
             asked.headers[CONTENT_TYPE],
             "application/x-www-form-urlencoded"
         );
-        // RFC 7617 section 2's own example.
+        // RFC 7617 §2's own example.
         assert_eq!(
             asked.headers[AUTHORIZATION],
             "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="

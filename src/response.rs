@@ -152,8 +152,8 @@ impl Response {
     ///
     /// # Errors
     ///
-    /// As [`content`](Self::content); the limit holds only if one was set, and so does the total
-    /// deadline.
+    /// As [`content`](Self::content), but the size limit and the total deadline hold only if they
+    /// were set; without them each piece may take 30 s.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>> {
         self.body.chunk().await
     }

@@ -16,6 +16,9 @@ use crate::connect::outgoing::Cause;
 use crate::error::{Error, Result};
 use crate::payload::Payload;
 
+/// A request's body is sent as a stream, which cannot be sent twice: a redirect that keeps it (307,
+/// 308) is refused.
+///
 /// The response carries as extensions an `Arc<`[`Verdict`](crate::tls::Verdict)`>` if there was
 /// TLS, [`Timings`](crate::Timings), and the redirects that were followed as
 /// `Vec<`[`Hop`](crate::Hop)`>`.

@@ -72,7 +72,7 @@ pub struct Timings {
 }
 
 impl Timings {
-    /// Time spent waiting for a place.
+    /// Time spent waiting: for another call's dial to the same host, or for the roots to be loaded.
     pub fn queued(&self) -> Option<Duration> {
         self.queued
     }
@@ -97,7 +97,7 @@ impl Timings {
         self.first_byte
     }
 
-    /// All phases together.
+    /// All phases together, without the body.
     pub fn total(&self) -> Duration {
         [
             self.queued,

@@ -306,7 +306,7 @@ async fn a_part_is_never_decoded() {
     .await;
 }
 
-/// The fields are those of the body that a GET would have had (RFC 9110 section 9.3.2).
+/// The fields are those of the body that a GET would have had (RFC 9110 §9.3.2).
 #[tokio::test]
 async fn what_has_no_body_is_empty_whatever_its_fields_say() {
     let rows = [

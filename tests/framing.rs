@@ -75,7 +75,7 @@ async fn check(rows: Vec<(Vec<u8>, Then, Outcome)>) {
 async fn where_a_body_ends_is_beyond_doubt_or_refused() {
     use Then::{Close, Stay};
     let rows: &[(&str, Then, Outcome)] = &[
-        // RFC 9112 section 6.3, by its items.
+        // RFC 9112 §6.3, by its items.
         ("content-length: 5\r\n", Stay, body(200, "hello")),
         ("Content-Length:5\r\n", Stay, body(200, "hello")),
         ("content-length: \t 5 \t\r\n", Stay, body(200, "hello")),
@@ -193,7 +193,7 @@ async fn where_a_body_ends_is_beyond_doubt_or_refused() {
         let reply = [&head, "5\r\nhello\r\n0\r\n\r\n"].concat();
         rows.push((reply.into(), Stay, Err(MalformedReply)));
     }
-    // Section 6.1: HTTP/1.0 knows no Transfer-Encoding.
+    // §6.1: HTTP/1.0 knows no Transfer-Encoding.
     for status in ["200 OK", "204 No Content", "304 Not Modified"] {
         rows.push((
             format!(
@@ -303,11 +303,11 @@ async fn heads_that_are_not_http_are_refused() {
         "HTTP/1.1  200 OK\r\ncontent-length: 0\r\n\r\n",
         "HTTP/1.1 200 O\0K\r\ncontent-length: 0\r\n\r\n",
         " HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",
-        // Section 5.2: folding is over.
+        // §5.2: folding is over.
         "HTTP/1.1 200 OK\r\nx: a\r\n b\r\ncontent-length: 0\r\n\r\n",
         "HTTP/1.1 200 OK\r\nx: a\r\n\tb\r\ncontent-length: 0\r\n\r\n",
         "HTTP/1.1 200 OK\r\n x: a\r\ncontent-length: 0\r\n\r\n",
-        // Section 5.1: nothing between a name and its colon. Section 5.5: no NUL, no bare CR.
+        // §5.1: nothing between a name and its colon. §5.5: no NUL, no bare CR.
         "HTTP/1.1 200 OK\r\nx : a\r\ncontent-length: 0\r\n\r\n",
         "HTTP/1.1 200 OK\r\n: a\r\ncontent-length: 0\r\n\r\n",
         "HTTP/1.1 200 OK\r\nno colon\r\ncontent-length: 0\r\n\r\n",

@@ -246,7 +246,9 @@ async fn refusal(way: &Way, lab: &Lab) -> String {
         assert_eq!(error.kind(), ErrorKind::Config, "{}: {error}", way.name);
         assert!(!error.request_was_sent(), "{}", way.name);
         assert!(error.verdict().is_none(), "{}", way.name);
-        errors.push(error.to_string());
+        let message = error.to_string();
+        let sentence = message.split(" (https://").next();
+        errors.push(sentence.unwrap_or_default().to_owned());
     }
     let [first, second] = &errors[..] else {
         unreachable!()

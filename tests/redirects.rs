@@ -148,7 +148,7 @@ async fn locations_lead_where_the_url_standard_says() {
             ("", absolute.as_str(), "/x?y", None),
             ("", scheme_relative.as_str(), "/x", None),
             ("", "/\u{e9} \u{1f600}", "/%C3%A9%20%F0%9F%98%80", None),
-            // RFC 9110 section 10.2.2.
+            // RFC 9110 §10.2.2.
             ("", "/x%23new", "/x", Some("new")),
             ("#old", "/x", "/x", Some("old")),
             ("#old", "/x%23new", "/x", Some("new")),
@@ -228,7 +228,8 @@ async fn what_is_not_safe_or_not_a_location_is_not_followed() {
             assert!(error.verdict().unwrap().is_verified());
             assert_eq!(server.requests().len(), 1, "{headers}");
         }
-        // A host that the url crate takes and that nobody can verify: it is that URL which is wrong.
+        // A host that the url crate takes and that nobody can verify: it is that URL which is
+        // wrong.
         for host in ["a..b", "-a.test"] {
             let answer = reply(
                 "302 Found",

@@ -1,5 +1,5 @@
-//! What is said of a peer, pass or fail: `Verifier::judge` over certificates minted for the purpose,
-//! at a pinned moment, and what becomes of a verdict on its way to `Response` and `Error`.
+//! What is said of a peer, pass or fail: `Verifier::judge` over certificates minted for the
+//! purpose, at a pinned moment, and what becomes of a verdict on its way to `Response` and `Error`.
 #![cfg(feature = "lab")]
 #![expect(
     clippy::unwrap_used,
@@ -123,7 +123,7 @@ fn each_fault_has_its_code_its_sentence_and_a_safe_hint() {
         }
         assert_eq!(
             verdict.to_string(),
-            format!("certificate for \"{HOST}\" was refused: {reason}"),
+            format!("\"{HOST}\" is not verified: {reason}"),
             "{name}"
         );
         assert!(verdict.anchor().is_none() || code != "unknown-issuer");
@@ -132,7 +132,7 @@ fn each_fault_has_its_code_its_sentence_and_a_safe_hint() {
 }
 
 #[test]
-fn the_table_of_faults_has_every_code_of_this_issue() {
+fn the_table_of_faults_has_every_code() {
     let world = World::new();
     let provoked: Vec<&str> = faults(&world).iter().map(|row| row.2).collect();
     let codes = "no-certificate malformed unsupported-version unsupported-algorithm \
@@ -545,7 +545,7 @@ fn a_long_list_of_names_is_counted_and_not_repeated() {
     sixteen.extend((0..14).map(|n| format!("site-{n}.example.org")));
     assert_eq!(
         of(&sixteen).to_string(),
-        "certificate for \"host.test\" was refused: hostname-mismatch: the certificate is valid for \
+        "\"host.test\" is not verified: hostname-mismatch: the certificate is valid for \
          www.example.org, *.example.net and 14 more; it was checked for \"host.test\""
     );
     // As many as webpki reads: it takes certificates of up to 64 KiB.
@@ -1005,7 +1005,7 @@ impl Rsa {
             &[0x02, 0x03, 0x01, 0x00, 0x01],
         ]
         .concat();
-        // A length of more than 127 in as few octets as it needs (X.690 section 10.1).
+        // A length of more than 127 in as few octets as it needs (X.690 §10.1).
         let integers = match modulus.len() {
             0..=255 => [&[0x02, 0x81, modulus.len() as u8][..], &integers[4..]].concat(),
             _ => integers,
@@ -1071,8 +1071,8 @@ const SUBJECTS: [Subject; 5] = [
     Subject::Validity,
 ];
 
-/// OBJECT IDENTIFIER 1.2.840.10045.4.3.2 and 1.2.840.10045.4.3.1 (RFC 5758 section 3.2).
-/// RFC 5480 section 2.1.1.1.
+/// OBJECT IDENTIFIER 1.2.840.10045.4.3.2 and 1.2.840.10045.4.3.1 (RFC 5758 §3.2).
+/// RFC 5480 §2.1.1.1.
 const P_256: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
 const P_192: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x01];
 const ECDSA_SHA256: &[u8] = &[0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02];

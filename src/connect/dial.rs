@@ -106,6 +106,12 @@ impl fmt::Display for Tried {
     }
 }
 
+impl std::error::Error for Tried {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.last().map(|(_, error)| error as _)
+    }
+}
+
 fn interleaved(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
     let Some(first) = addresses.first() else {
         return Vec::new();
@@ -124,7 +130,7 @@ fn interleaved(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
     order
 }
 
-/// RFC 8305 section 5: the recommended Connection Attempt Delay.
+/// RFC 8305 §5: the recommended Connection Attempt Delay.
 const STAGGER: Duration = Duration::from_millis(250);
 
 /// Addresses named in an error.

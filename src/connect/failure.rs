@@ -114,7 +114,7 @@ fn is_driver_gone(error: &hyper::Error) -> bool {
     error.to_string() == "dispatch task is gone"
 }
 
-/// RFC 9113 section 8.7: the two ways in which h2 says that a request was not acted on.
+/// RFC 9113 §8.7: the two ways in which h2 says that a request was not acted on.
 pub(super) fn is_unprocessed(error: &hyper::Error) -> bool {
     find::<h2::Error>(error).is_some_and(|h2| {
         h2.is_remote()

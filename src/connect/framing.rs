@@ -1,4 +1,4 @@
-//! Is it beyond doubt where a reply's body ends? (RFC 9112 section 6.) Two readers that disagree
+//! Is it beyond doubt where a reply's body ends? (RFC 9112 §6.) Two readers that disagree
 //! on that can be made to see two different replies.
 
 use std::fmt;
@@ -25,12 +25,12 @@ pub(super) fn check(head: &Parts) -> Result<(), Doubt> {
     let mut codings = head.headers.get_all(TRANSFER_ENCODING).iter();
     match (codings.next(), codings.next()) {
         (None, _) => Ok(()),
-        // Section 6.1: such a framing is faulty, even where the status allows no body to frame.
+        // §6.1: such a framing is faulty, even where the status allows no body to frame.
         (Some(_), _) if head.version == Version::HTTP_10 => Err(Doubt::CodingBefore11),
-        // Section 6.1: a server that sends both is out of step, or an attack.
+        // §6.1: a server that sends both is out of step, or an attack.
         (Some(_), _) if head.headers.contains_key(CONTENT_LENGTH) => Err(Doubt::LengthAndCoding),
         (Some(coding), None) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => Ok(()),
-        // We send no TE, so nothing but chunked may be applied (section 7.4).
+        // We send no TE, so nothing but chunked may be applied (§7.4).
         (Some(_), _) => Err(Doubt::UnaskedCoding),
     }
 }

@@ -169,15 +169,9 @@ impl Connector {
             .run(Phase::Connect, dial::race(&addresses))
             .await?
             .map_err(|tried| {
-                Error::new(
-                    ErrorKind::Connect,
-                    format!(
-                        "connecting to {}:{} failed: {tried}",
-                        origin.host(),
-                        origin.port()
-                    ),
-                )
-                .with_phase(Phase::Connect)
+                Error::new(ErrorKind::Connect, format!("connecting to {origin} failed"))
+                    .with_source(tried)
+                    .with_phase(Phase::Connect)
             })?;
         timings.add(Phase::Connect, started.elapsed());
         Ok(Connected { stream, remote })

@@ -427,8 +427,8 @@ impl Lease {
     /// The body has ended: the next request may have the connection. Not earlier, as hyper's
     /// `ready` then waits for a body that nobody reads.
     ///
-    /// A response that has overtaken its request ends the upload (RFC 9112 section 9.5, RFC 9113
-    /// section 8.1): over HTTP/1.1 the next request would wait for the end of this one.
+    /// A response that has overtaken its request ends the upload (RFC 9112 §9.5, RFC 9113
+    /// §8.1): over HTTP/1.1 the next request would wait for the end of this one.
     pub(crate) fn give_back(self) {
         let Sender::Http1(connection) = self.sender else {
             return;

@@ -1,5 +1,5 @@
 //! May a request that failed be sent again without asking? Once, and only if the server cannot
-//! have acted on it, or acting twice is the same (RFC 9110 section 9.2.2, RFC 9113 section 8.7).
+//! have acted on it, or acting twice is the same (RFC 9110 §9.2.2, RFC 9113 §8.7).
 
 /// How a request failed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

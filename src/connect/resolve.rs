@@ -106,7 +106,7 @@ mod tests {
                 .iter()
                 .all(|address| address.ip().is_loopback() && address.port() == 7)
         );
-        // RFC 6761 section 6.4: .invalid never resolves.
+        // RFC 6761 §6.4: .invalid never resolves.
         let none = resolver.resolve("name.invalid", 7).await.unwrap_err();
         assert_eq!(none.kind(), ErrorKind::Dns);
         assert_eq!(none.phase(), Some(Phase::Dns));

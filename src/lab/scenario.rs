@@ -71,7 +71,7 @@ pub enum Expected {
     /// The certificate is refused, for the reason with this stable code, before a byte of the
     /// request has left.
     Refused(&'static str),
-    /// It fails, with the error kind of this name. `Deadline` needs a deadline to be set.
+    /// It fails, with the error of this stable code. `deadline` needs a deadline to be set.
     Failed(&'static str),
 }
 
@@ -132,18 +132,18 @@ scenarios! {
     Version1 "version-1" => Refused("unsupported-version"),
         "An X.509 version 1 certificate: no extensions, the host in the common name.";
 
-    OldTls "old-tls" => Failed("Tls"),
+    OldTls "old-tls" => Failed("tls"),
         "A server that answers with TLS 1.1, whatever it is offered.";
-    PlainHttp "plain-http" => Failed("Tls"),
+    PlainHttp "plain-http" => Failed("tls"),
         "Plain HTTP on the TLS port; a request in clear is answered.";
-    ClientCertificateRequired "client-certificate-required" => Failed("Tls"),
+    ClientCertificateRequired "client-certificate-required" => Failed("tls"),
         "Demands a client certificate; with the lab's client identity, it is fetched.";
 
-    SlowHeaders "slow-headers" => Failed("Deadline"),
+    SlowHeaders "slow-headers" => Failed("deadline"),
         "The response head is begun and never finished.";
-    DrippingBody "dripping-body" => Failed("Deadline"),
+    DrippingBody "dripping-body" => Failed("deadline"),
         "The body comes a byte at a time and never ends.";
-    BigBody "big-body" => Failed("ResponseTooLarge"),
+    BigBody "big-body" => Failed("response-too-large"),
         "A body of 64 MiB, of a length not announced.";
     Gzip "gzip" => Fetched,
         "A body in Content-Encoding gzip.";
@@ -155,27 +155,27 @@ scenarios! {
         "A body in Content-Encoding br.";
     Zstd "zstd" => Fetched,
         "A body in Content-Encoding zstd.";
-    BrokenCoding "broken-coding" => Failed("Decode"),
+    BrokenCoding "broken-coding" => Failed("decode"),
         "A gzip body whose last bytes, the checksum and the length, are wrong.";
-    DoubleCoding "double-coding" => Failed("Decode"),
+    DoubleCoding "double-coding" => Failed("decode"),
         "A body that says it was encoded twice.";
-    DecompressionBomb "decompression-bomb" => Failed("ResponseTooLarge"),
+    DecompressionBomb "decompression-bomb" => Failed("response-too-large"),
         "64 KiB of gzip that decode to more than 64 MiB.";
     RedirectChain "redirect-chain" => Fetched,
         "Three redirects, then a response.";
-    RedirectLoop "redirect-loop" => Failed("TooManyRedirects"),
+    RedirectLoop "redirect-loop" => Failed("too-many-redirects"),
         "A redirect to itself.";
-    RedirectDowngrade "redirect-downgrade" => Failed("RedirectRefused"),
+    RedirectDowngrade "redirect-downgrade" => Failed("redirect-refused"),
         "A redirect from https to http.";
     RedirectCrossOrigin "redirect-cross-origin" => Fetched,
         "A redirect to the scenario `good`, which answers with the request it received.";
-    ShortBody "short-body" => Failed("ConnectionClosed"),
+    ShortBody "short-body" => Failed("connection-closed"),
         "A Content-Length of 1,000, fewer bytes, and a proper end of the connection.";
-    ShortChunks "short-chunks" => Failed("ConnectionClosed"),
+    ShortChunks "short-chunks" => Failed("connection-closed"),
         "A chunked body without its last chunk, and a proper end of the connection.";
-    NoCloseNotify "no-close-notify" => Failed("ConnectionClosed"),
+    NoCloseNotify "no-close-notify" => Failed("connection-closed"),
         "A body whose length is by the close, and a close without TLS's close_notify.";
-    GarbageReply "garbage-reply" => Failed("MalformedReply"),
+    GarbageReply "garbage-reply" => Failed("malformed-reply"),
         "An answer that is not HTTP.";
 }
 

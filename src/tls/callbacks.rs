@@ -171,8 +171,8 @@ tokio::task_local! {
     pub(super) static WITNESS: Arc<Mutex<Witness>>;
 }
 
-/// Whether the peer asked for a certificate of ours in the handshake, and what it got. On TLS 1.3 it
-/// says what follows from that only after the first request has gone.
+/// Whether the peer asked for a certificate of ours in the handshake, and what it got. On TLS 1.3
+/// it says what follows from that only after the first request has gone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Credential {
     /// It did not ask, or the session was resumed, or the peer is content with what it got.

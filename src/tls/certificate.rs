@@ -1,8 +1,9 @@
 //! A certificate, readable: who it is for, who issued it, from when to when, which key it carries.
 //!
-//! This is the lowest room. It decides nothing: a field that cannot be read is absent or empty, and what that
-//! means is for those above to say. Every text in a certificate was written by a stranger, so what is meant for
-//! people ([`Certificate::subject`] and the like) is bounded and escaped here.
+//! This is the lowest room. It decides nothing: a field that cannot be read is absent or empty, and
+//! what that means is for those above to say. Every text in a certificate was written by a
+//! stranger, so what is meant for people ([`Certificate::subject`] and the like) is bounded and
+//! escaped here.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -28,8 +29,9 @@ use super::shown::{Shown, ShownSentence, hex};
 ///
 /// Cheap to clone. Two are equal if their DER is.
 ///
-/// Nothing here says that the certificate is to be trusted: its texts are what its author wrote. Those returned
-/// for people to read are escaped and cut at 253 characters; [`dns_names`](Self::dns_names) are as in the certificate.
+/// Nothing here says that the certificate is to be trusted: its texts are what its author wrote.
+/// Those returned for people to read are escaped and cut at 253 characters;
+/// [`dns_names`](Self::dns_names) are as in the certificate.
 #[derive(Clone)]
 pub struct Certificate(Arc<Inner>);
 
@@ -45,8 +47,8 @@ impl Certificate {
     ///
     /// # Errors
     ///
-    /// If the bytes are not exactly one X.509 certificate: trailing bytes are refused, and so are dates before 1970
-    /// and a relative name of more than 32 attributes.
+    /// If the bytes are not exactly one X.509 certificate: trailing bytes are refused, and so are
+    /// dates before 1970 and a relative name of more than 32 attributes.
     pub fn from_der(der: &[u8]) -> Result<Self, MalformedCertificate> {
         Self::read(CertificateDer::from(der.to_vec()))
     }
@@ -86,7 +88,8 @@ impl Certificate {
         hex(digits).to_ascii_uppercase()
     }
 
-    /// Whose certificate it says it is: a distinguished name as RFC 4514 writes it, escaped and cut for people.
+    /// Whose certificate it says it is: a distinguished name as RFC 4514 writes it, escaped and cut
+    /// for people.
     pub fn subject(&self) -> String {
         ShownSentence(&self.tbs().subject).to_string()
     }
@@ -96,8 +99,8 @@ impl Certificate {
         ShownSentence(&self.tbs().issuer).to_string()
     }
 
-    /// The subject's common name, the last if there are more, escaped and cut for people; `None` also if it is not
-    /// in a form of ASCII or UTF-8. It never identifies a host (RFC 9525 §2).
+    /// The subject's common name, the last if there are more, escaped and cut for people; `None`
+    /// also if it is not in a form of ASCII or UTF-8. It never identifies a host (RFC 9525 §2).
     pub fn common_name(&self) -> Option<String> {
         let mut attributes = self
             .tbs()
@@ -121,15 +124,18 @@ impl Certificate {
         UNIX_EPOCH + self.tbs().validity.not_after.to_unix_duration()
     }
 
-    /// The `dNSName` entries of its subjectAltName (RFC 5280 §4.2.1.6), in order, as they stand there.
+    /// The `dNSName` entries of its subjectAltName (RFC 5280 §4.2.1.6), in order, as they stand
+    /// there.
     ///
-    /// None, if that extension cannot be read whole. Wildcards are as written; nothing is checked or escaped.
+    /// None, if that extension cannot be read whole. Wildcards are as written; nothing is checked
+    /// or escaped.
     pub fn dns_names(&self) -> impl Iterator<Item = &str> {
         self.alternative_names(TagNumber::N2)
             .filter_map(|name| std::str::from_utf8(name).ok())
     }
 
-    /// The `iPAddress` entries of its subjectAltName, in order; one that is not of 4 or 16 bytes is passed over.
+    /// The `iPAddress` entries of its subjectAltName, in order; one that is not of 4 or 16 bytes is
+    /// passed over.
     pub fn ip_addresses(&self) -> impl Iterator<Item = IpAddr> {
         self.alternative_names(TagNumber::N7).filter_map(|address| {
             let v4 = <[u8; 4]>::try_from(address).map(IpAddr::from);
@@ -161,7 +167,8 @@ impl Certificate {
 
     /// What the key may be used for: the object identifiers of extKeyUsage (RFC 5280 §4.2.1.12).
     ///
-    /// `None` if it does not say; an empty list, which allows nothing, if it says so in a way that cannot be read.
+    /// `None` if it does not say; an empty list, which allows nothing, if it says so in a way that
+    /// cannot be read.
     pub fn extended_key_usage(&self) -> Option<Vec<String>> {
         let extension = self.extension(rfc5280::ID_CE_EXT_KEY_USAGE)?;
         let purposes = Vec::<ObjectIdentifier>::from_der(extension).unwrap_or_default();
@@ -201,7 +208,8 @@ impl Certificate {
         }
     }
 
-    /// The algorithm it was signed with, such as `ecdsa-with-SHA256`, or its object identifier if that is not known.
+    /// The algorithm it was signed with, such as `ecdsa-with-SHA256`, or its object identifier if
+    /// that is not known.
     pub fn signature_algorithm(&self) -> String {
         algorithm_name(self.0.parsed.signature_algorithm.oid)
     }
@@ -237,16 +245,16 @@ impl Certificate {
         self.original(&self.0.layout.spki)
     }
 
-    /// The inside of its key's AlgorithmIdentifier, which is what `SignatureVerificationAlgorithm::public_key_alg_id`
-    /// is to be compared with.
+    /// The inside of its key's AlgorithmIdentifier, which is what
+    /// `SignatureVerificationAlgorithm::public_key_alg_id` is to be compared with.
     pub(crate) fn key_algorithm_der(&self) -> &[u8] {
         let key = AnyRef::from_der(self.spki_der()).map(AnyRef::value);
         let algorithm = key.and_then(|key| AnyRef::decode(&mut SliceReader::new(key)?));
         algorithm.map(AnyRef::value).unwrap_or_default()
     }
 
-    /// The inside of the signature's AlgorithmIdentifier, which is what `SignatureVerificationAlgorithm::signature_alg_id`
-    /// is to be compared with.
+    /// The inside of the signature's AlgorithmIdentifier, which is what
+    /// `SignatureVerificationAlgorithm::signature_alg_id` is to be compared with.
     pub(crate) fn signature_algorithm_der(&self) -> &[u8] {
         AnyRef::from_der(self.original(&self.0.layout.signature_algorithm))
             .map(AnyRef::value)
@@ -281,8 +289,9 @@ impl Certificate {
             .map(AnyRef::value)
     }
 
-    /// What one extension holds, or `None` if there is none. One that is there twice holds nothing that can be
-    /// read: RFC 5280 §4.2 forbids it, and to take the first is to let somebody choose what we see.
+    /// What one extension holds, or `None` if there is none. One that is there twice holds nothing
+    /// that can be read: RFC 5280 §4.2 forbids it, and to take the first is to let somebody choose
+    /// what we see.
     fn extension(&self, id: ObjectIdentifier) -> Option<&[u8]> {
         let extensions = self.tbs().extensions.as_deref().unwrap_or_default();
         let mut found = extensions
@@ -424,7 +433,8 @@ fn sha256(bytes: &[u8]) -> [u8; 32] {
     digest
 }
 
-/// The SHA-256 of the TLS provider that is compiled in, reached through a cipher suite that uses it (RFC 8446 B.4).
+/// The SHA-256 of the TLS provider that is compiled in, reached through a cipher suite that uses it
+/// (RFC 8446 B.4).
 const SHA256: &dyn rustls::crypto::hash::Hash = match TLS13_AES_128_GCM_SHA256 {
     SupportedCipherSuite::Tls13(suite) => suite.common.hash_provider,
     SupportedCipherSuite::Tls12(_) => panic!("a TLS 1.3 suite by its name"),
@@ -437,8 +447,8 @@ mod json {
     use super::super::shown::MAX_SHOWN_NAMES;
     use super::{Anchor, Certificate, Shown, hex};
 
-    /// A map for people and their tools: texts escaped and cut, times in RFC 3339, at most 8 names of each kind
-    /// beside how many there are in all.
+    /// A map for people and their tools: texts escaped and cut, times in RFC 3339, at most 8 names
+    /// of each kind beside how many there are in all.
     impl Serialize for Certificate {
         fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
             let validity = &self.tbs().validity;

@@ -1,5 +1,5 @@
-//! Why there is no path: webpki's errors, and a leaf's own faults, in the words of those who have to
-//! mend them.
+//! Why there is no path: webpki's errors, and a leaf's own faults, in the words of those who have
+//! to mend them.
 
 use std::time::Duration;
 
@@ -62,7 +62,7 @@ impl Pathless<'_> {
             E::UnsupportedCriticalExtension => Reason::new(
                 Code::UnknownCriticalExtension,
                 "a certificate on the path has a critical extension that we do not know \
-                 (RFC 5280 section 4.2)",
+                 (RFC 5280 §4.2)",
             ),
             E::EndEntityUsedAsCa => Reason::new(
                 Code::NotACa,
@@ -70,7 +70,7 @@ impl Pathless<'_> {
             ),
             E::PathLenConstraintViolated => Reason::new(
                 Code::PathLength,
-                "a CA on the path may not have so many CAs below it (RFC 5280 section 4.2.1.9)",
+                "a CA on the path may not have so many CAs below it (RFC 5280 §4.2.1.9)",
             ),
             E::MaximumPathDepthExceeded => Reason::new(
                 Code::ChainTooLong,
@@ -85,7 +85,7 @@ impl Pathless<'_> {
             E::NameConstraintViolation => Reason::new(
                 Code::NameConstraint,
                 "a CA on the path may not issue for the names in the certificate \
-                 (RFC 5280 section 4.2.1.10)",
+                 (RFC 5280 §4.2.1.10)",
             ),
             E::RequiredEkuNotFoundContext(_) | E::EmptyEkuExtension => Reason::new(
                 Code::WrongPurpose,

@@ -1,4 +1,5 @@
-//! What can be wrong with a source of certificates or keys, in words: where, what, and what to do about it. Pure.
+//! What can be wrong with a source of certificates or keys, in words: where, what, and what to do
+//! about it. Pure.
 
 use std::fmt;
 use std::io;
@@ -84,7 +85,8 @@ impl fmt::Display for Position {
     }
 }
 
-/// All that can be wrong with a source or an entry. None carries a byte of what was read but a label.
+/// All that can be wrong with a source or an entry. None carries a byte of what was read but a
+/// label.
 #[derive(Debug)]
 pub(crate) enum Problem {
     // with the place

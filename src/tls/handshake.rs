@@ -180,12 +180,19 @@ fn explain(
 
 /// The error for a peer whose certificate was refused.
 pub(crate) fn refused(verdict: &Verdict, remote: Option<SocketAddr>) -> Error {
-    let message = match remote {
-        Some(remote) => format!("{verdict} ({remote})"),
-        None => verdict.to_string(),
+    let Some(reason) = verdict.reason() else {
+        return Error::new(ErrorKind::Certificate, verdict.to_string());
     };
-    let hint = verdict.reason().and_then(|reason| reason.hint());
-    Error::new(ErrorKind::Certificate, message).with_hint(hint)
+    let mut message = format!(
+        "certificate for \"{}\" was refused: {reason}",
+        verdict.host()
+    );
+    // To a string, this cannot fail.
+    let _ = verdict.write_others(&mut message);
+    if let Some(remote) = remote {
+        message.push_str(&format!(" ({remote})"));
+    }
+    Error::new(ErrorKind::Certificate, message).with_hint(reason.hint())
 }
 
 fn presented_nothing(error: &io::Error) -> bool {
@@ -243,8 +250,7 @@ fn describe(error: &rustls::Error, witness: &Witness) -> (String, Option<&'stati
     }
 }
 
-/// The error of a request that died because the peer wanted a certificate, on TLS 1.3, where it
-/// says so only after the request has gone.
+/// rustls' error in a chain of causes, if there is one.
 pub(crate) fn rustls_error<'a>(
     error: &'a (dyn std::error::Error + 'static),
 ) -> Option<&'a rustls::Error> {

@@ -1,8 +1,10 @@
-//! Does a certificate name this host? RFC 9525 (and RFC 5280 §4.2.1.6), taken strictly, and one sentence when not.
+//! Does a certificate name this host? RFC 9525 (and RFC 5280 §4.2.1.6), taken strictly, and one
+//! sentence when not.
 //!
-//! Only `dNSName` and `iPAddress` entries count, never a common name. A wildcard is the whole left-most label,
-//! stands for exactly one, and has at least two after it. An address is matched by an equal address only. A name
-//! that is not well formed matches nothing, and does not stop the others.
+//! Only `dNSName` and `iPAddress` entries count, never a common name. A wildcard is the whole
+//! left-most label, stands for exactly one, and has at least two after it. An address is matched by
+//! an equal address only. A name that is not well formed matches nothing, and does not stop the
+//! others.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
@@ -10,14 +12,16 @@ use std::net::{IpAddr, Ipv6Addr};
 use super::certificate::Certificate;
 use super::shown::{MAX_SHOWN_NAMES, Shown};
 
-/// Whether `certificate` is for `host`: a DNS name in ASCII (A-labels for others), or an IP address, in brackets
-/// or not. One dot at the end of a DNS name is ignored, and so is the case of letters.
+/// Whether `certificate` is for `host`: a DNS name in ASCII (A-labels for others), or an IP
+/// address, in brackets or not. One dot at the end of a DNS name is ignored, and so is the case of
+/// letters.
 ///
 /// Nothing else about the certificate is looked at.
 ///
 /// # Errors
 ///
-/// [`Mismatch`], if no name in the certificate matches, or `host` is neither a host name nor an address.
+/// [`Mismatch`], if no name in the certificate matches, or `host` is neither a host name nor an
+/// address.
 pub fn match_hostname(certificate: &Certificate, host: &str) -> Result<(), Mismatch> {
     match Reference::parse(host) {
         Some(reference)
@@ -46,7 +50,8 @@ impl Mismatch {
         &self.host
     }
 
-    /// The first names in the certificate, at most 8: DNS names, then addresses. One that is no DNS name is quoted.
+    /// The first names in the certificate, at most 8: DNS names, then addresses. One that is no DNS
+    /// name is quoted.
     pub fn names(&self) -> &[String] {
         &self.names
     }
@@ -146,12 +151,14 @@ impl<'h> Reference<'h> {
     ) -> bool {
         match self {
             Self::Dns(host) => dns_names.any(|name| covers(name, host)),
-            // IpAddr keeps an IPv4-mapped IPv6 address apart from the IPv4 one, as the entries' lengths do.
+            // IpAddr keeps an IPv4-mapped IPv6 address apart from the IPv4 one, as the entries'
+            // lengths do.
             Self::Ip(host) => addresses.any(|address| address == *host),
         }
     }
 
-    /// What to say of a presented DNS name that does not match, but that its author may have thought does.
+    /// What to say of a presented DNS name that does not match, but that its author may have
+    /// thought does.
     fn nearly(&self, name: &str) -> Option<String> {
         match self {
             Self::Ip(host) => name.parse().is_ok_and(|address: IpAddr| address == *host).then(|| {
@@ -176,8 +183,8 @@ impl<'h> Reference<'h> {
     }
 }
 
-/// Whether a presented name is `host`, which is well formed: what is not can neither equal it nor what follows its
-/// first label, and so needs no look of its own.
+/// Whether a presented name is `host`, which is well formed: what is not can neither equal it nor
+/// what follows its first label, and so needs no look of its own.
 fn covers(name: &str, host: &str) -> bool {
     match name.strip_prefix("*.") {
         // RFC 9525 §6.3, and two labels so that nobody gets all of a top-level domain.
@@ -190,8 +197,9 @@ fn covers(name: &str, host: &str) -> bool {
     }
 }
 
-/// RFC 1123 §2.1 and RFC 1035 §2.3.4, with the underscore that is in use in names of services. A last label that
-/// reads as a number would make it an IPv4 address to others (WHATWG URL, "ends in a number").
+/// RFC 1123 §2.1 and RFC 1035 §2.3.4, with the underscore that is in use in names of services. A
+/// last label that reads as a number would make it an IPv4 address to others (WHATWG URL, "ends in
+/// a number").
 fn is_dns_name(name: &str) -> bool {
     name.len() <= 253
         && name.split('.').all(is_label)
@@ -217,7 +225,8 @@ fn is_number(label: &str) -> bool {
     }
 }
 
-/// As it goes into a list of names: quoted if it is no DNS name, so that it cannot pose as the rest of the sentence.
+/// As it goes into a list of names: quoted if it is no DNS name, so that it cannot pose as the rest
+/// of the sentence.
 fn shown_name(name: &str) -> String {
     if is_dns_name(name.strip_prefix("*.").unwrap_or(name)) {
         name.to_owned()

@@ -1,7 +1,7 @@
 //! Our own certificate chain and key, for servers that ask for one. Held in memory, never printed.
 //!
-//! What is wrong with them is said when they are read, not when a server refuses them: the key must be that of one of the
-//! certificates, and every other certificate must be an issuer of it.
+//! What is wrong with them is said when they are read, not when a server refuses them: the key must
+//! be that of one of the certificates, and every other certificate must be an issuer of it.
 
 use std::fmt;
 use std::io::Read;
@@ -30,13 +30,14 @@ use crate::error::{Error, ErrorKind};
 /// # }
 /// ```
 ///
-/// Cheap to clone: clones share the key. The certificates may come in any order, and are sent as TLS asks for: the key's
-/// certificate, then its issuers. A root among them is sent too, for whether a server has it is known to its owner
-/// only. A certificate that belongs neither to the key nor to an issuer is an error, not dropped: it shows that the file is not what
-/// it is taken for, and to send it would tell strangers of it.
+/// Cheap to clone: clones share the key. The certificates may come in any order, and are sent as
+/// TLS asks for: the key's certificate, then its issuers. A root among them is sent too, for
+/// whether a server has it is known to its owner only. A certificate that belongs neither to the
+/// key nor to an issuer is an error, not dropped: it shows that the file is not what it is taken
+/// for, and to send it would tell strangers of it.
 ///
-/// Keys: RSA from 2048 bits, ECDSA on P-256, P-384 and P-521, Ed25519; as PKCS #8, PKCS #1 or SEC 1. Whether the
-/// certificate is within its dates is for the server to judge.
+/// Keys: RSA from 2048 bits, ECDSA on P-256, P-384 and P-521, Ed25519; as PKCS #8, PKCS #1 or SEC
+/// 1. Whether the certificate is within its dates is for the server to judge.
 #[derive(Clone)]
 pub struct Identity {
     certified: Arc<CertifiedKey>,
@@ -48,9 +49,9 @@ impl Identity {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`], naming which of the two it is and which entry, if a text is empty, broken or not PEM, if
-    /// there is no certificate, or not exactly one key, if the key is encrypted or of an unsupported kind, or if
-    /// certificates and key do not belong together.
+    /// [`ErrorKind::Config`], naming which of the two it is and which entry, if a text is empty,
+    /// broken or not PEM, if there is no certificate, or not exactly one key, if the key is
+    /// encrypted or of an unsupported kind, or if certificates and key do not belong together.
     pub fn from_pem(cert_pem: impl AsRef<[u8]>, key_pem: impl AsRef<[u8]>) -> Result<Self, Error> {
         Self::from_sources(
             Ok(Source::bytes(cert_pem.as_ref())),
@@ -80,7 +81,8 @@ impl Identity {
         Self::from_sources(Source::reader(cert_reader), Source::reader(key_reader))
     }
 
-    /// Takes certificates and key in DER. Whether the key is PKCS #8, PKCS #1 or SEC 1 is found out.
+    /// Takes certificates and key in DER. Whether the key is PKCS #8, PKCS #1 or SEC 1 is found
+    /// out.
     ///
     /// # Errors
     ///
@@ -243,16 +245,17 @@ impl Chain {
         Ok(())
     }
 
-    /// The first certificate of this key. Both of our providers tell the public key; one that did not would leave
-    /// nothing to compare, and the first certificate be it.
+    /// The first certificate of this key. Both of our providers tell the public key; one that did
+    /// not would leave nothing to compare, and the first certificate be it.
     fn take_leaf(&mut self, spki: Option<&[u8]>) -> Option<Certificate> {
         let is_leaf = |link: &Link| spki.is_none_or(|spki| link.certificate.spki_der() == spki);
         let index = self.links.iter().position(is_leaf)?;
         Some(self.links.remove(index).certificate)
     }
 
-    /// The leaf, its issuers, their issuers and so on, which is the order that RFC 5246 §7.4.2 demands and RFC 8446 §4.4.2
-    /// advises. The bytes of the names are compared, for RFC 5280 §4.1.2.6 makes issuers write their own name one way.
+    /// The leaf, its issuers, their issuers and so on, which is the order that RFC 5246 §7.4.2
+    /// demands and RFC 8446 §4.4.2 advises. The bytes of the names are compared, for RFC 5280
+    /// §4.1.2.6 makes issuers write their own name one way.
     fn in_order(self, leaf: Certificate) -> Result<Vec<Certificate>, Fault> {
         let mut ordered = vec![leaf];
         let mut rest = self.links;
@@ -297,7 +300,8 @@ impl Key {
                 Item::Other(label) if label.ends_with("PRIVATE KEY") => {
                     return Err(fault(Problem::UnsupportedKey(label)));
                 }
-                // One file may hold both, and `openssl ecparam -genkey` writes EC PARAMETERS before the key.
+                // One file may hold both, and `openssl ecparam -genkey` writes EC PARAMETERS before
+                // the key.
                 Item::Certificate(_) => other = "a certificate".to_owned(),
                 Item::Other(label) => other = format!("a {label}"),
             }
@@ -335,7 +339,8 @@ fn no_key(fault: Fault) -> Error {
     fault.into_error("the private key")
 }
 
-/// A leaf and the 6 intermediates that webpki follows at most, and as many again for issuers that were cross-signed.
+/// A leaf and the 6 intermediates that webpki follows at most, and as many again for issuers that
+/// were cross-signed.
 const MAX_CERTIFICATES: usize = 14;
 
 #[cfg(test)]

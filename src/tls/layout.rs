@@ -5,7 +5,8 @@ use std::ops::Range;
 use x509_cert::der::asn1::AnyRef;
 use x509_cert::der::{self, Decode, Reader, SliceReader, Tag, TagNumber};
 
-/// Where the parts lie in the original bytes. A signature is over those, not over what a parser would write again.
+/// Where the parts lie in the original bytes. A signature is over those, not over what a parser
+/// would write again.
 pub(super) struct Layout {
     pub(super) tbs: Range<usize>,
     pub(super) issuer: Range<usize>,
@@ -64,8 +65,9 @@ fn position<'a>(reader: &impl Reader<'a>) -> der::Result<usize> {
     usize::try_from(reader.offset())
 }
 
-/// Refuses a name with more than [`MAX_ATTRIBUTES`] in one relative name: the parser sorts them by insertion, so
-/// that the square of what fits into a handshake message would be a stranger's to spend.
+/// Refuses a name with more than [`MAX_ATTRIBUTES`] in one relative name: the parser sorts them by
+/// insertion, so that the square of what fits into a handshake message would be a stranger's to
+/// spend.
 fn limit_attributes(name: &[u8]) -> der::Result<()> {
     for relative_name in Vec::<AnyRef<'_>>::from_der(name)? {
         let mut reader = SliceReader::new(relative_name.value())?;

@@ -17,6 +17,8 @@ pub use roots::{RootStore, Skipped};
 pub use verdict::{Check, Outcome, Reason, Subject, Verdict};
 pub use verify::{Presented, Verifier, VerifierBuilder};
 
+/// Reads certificates from PEM, such as `CertificateDer::pem_file_iter`.
+pub use rustls::pki_types::pem::PemObject;
 pub use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 
 pub(crate) mod callbacks;

@@ -1,7 +1,8 @@
 //! Where this machine keeps its CA certificates, and what the environment names in their place.
 //!
-//! rustls-native-certs could answer both, but it takes an empty variable for a path, and on Unix it does not say which
-//! file a certificate came from: it is asked only where the store is not made of files.
+//! rustls-native-certs could answer both, but it takes an empty variable for a path, and on Unix it
+//! does not say which file a certificate came from: it is asked only where the store is not made of
+//! files.
 
 #[cfg(all(unix, not(target_os = "macos")))]
 use std::collections::HashSet;
@@ -56,8 +57,8 @@ pub(super) struct Store {
     pub(super) failures: Vec<String>,
 }
 
-/// The first bundle there is and every folder there is, of those where the distributions keep their CAs: the same that
-/// rustls-native-certs reads.
+/// The first bundle there is and every folder there is, of those where the distributions keep their
+/// CAs: the same that rustls-native-certs reads.
 #[cfg(all(unix, not(target_os = "macos")))]
 pub(super) fn store() -> Store {
     let places = openssl_probe::probe();
@@ -72,8 +73,9 @@ pub(super) fn store() -> Store {
     }
 }
 
-/// The system's own store, which has no files. An empty `SSL_CERT_FILE`, which counts as unset, must not be set here:
-/// rustls-native-certs takes it for a path, and what it then finds is a failure.
+/// The system's own store, which has no files. An empty `SSL_CERT_FILE`, which counts as unset,
+/// must not be set here: rustls-native-certs takes it for a path, and what it then finds is a
+/// failure.
 #[cfg(any(windows, target_os = "macos"))]
 pub(super) fn store() -> Store {
     let found = rustls_native_certs::load_native_certs();
@@ -84,7 +86,8 @@ pub(super) fn store() -> Store {
     }
 }
 
-/// The variables of OpenSSL (X509_get_default_cert_file_env(3)), which Go, curl and rustls-native-certs honour too.
+/// The variables of OpenSSL (X509_get_default_cert_file_env(3)), which Go, curl and
+/// rustls-native-certs honour too.
 pub(super) const CERT_FILE: &str = "SSL_CERT_FILE";
 pub(super) const CERT_DIR: &str = "SSL_CERT_DIR";
 

@@ -29,7 +29,7 @@ impl Policy {
     ///
     /// A leaf must say in so many words that it is for TLS servers: an extended key usage
     /// extension with `id-kp-serverAuth` (Baseline Requirements 7.1.2.7.10). By default its
-    /// absence allows every purpose, as RFC 5280 section 4.2.1.12 has it.
+    /// absence allows every purpose, as RFC 5280 §4.2.1.12 has it.
     pub fn strict() -> Self {
         Self {
             demands_server_auth: true,
@@ -37,7 +37,7 @@ impl Policy {
         }
     }
 
-    /// The oldest TLS version that is spoken; 1.2 unless said otherwise (RFC 9325 section 3.1.1).
+    /// The oldest TLS version that is spoken; 1.2 unless said otherwise (RFC 9325 §3.1.1).
     pub fn min_version(mut self, version: Version) -> Self {
         self.min_version = version;
         self
@@ -57,7 +57,7 @@ impl Default for Policy {
         Self {
             // TLS 1.0 and 1.1 are "MUST NOT" (RFC 8996).
             min_version: Version::Tls12,
-            // RFC 5280 section 4.2.1.12: without the extension, no purpose is excluded.
+            // RFC 5280 §4.2.1.12: without the extension, no purpose is excluded.
             demands_server_auth: false,
         }
     }
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_of_the_design() {
+    fn who_says_what_gets_what() {
         use Demand::{Reported, Verified};
         let rows = [
             (HttpsVerify::Unset, Said::Nothing, Ok(Verified)),

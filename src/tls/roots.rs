@@ -1,8 +1,10 @@
-//! Where trust comes from: the CA certificates we take as anchors, each with its source, and what was skipped.
+//! Where trust comes from: the CA certificates we take as anchors, each with its source, and what
+//! was skipped.
 //!
-//! What somebody named (a path, a variable, bytes) must be usable: a mistake there is an error, because a store that is
-//! silently smaller than meant fails later and elsewhere. What nobody named one by one (the files of a folder, the
-//! platform's own) is taken as far as it can be used, and the rest is listed in [`RootStore::skipped`].
+//! What somebody named (a path, a variable, bytes) must be usable: a mistake there is an error,
+//! because a store that is silently smaller than meant fails later and elsewhere. What nobody named
+//! one by one (the files of a folder, the platform's own) is taken as far as it can be used, and
+//! the rest is listed in [`RootStore::skipped`].
 
 use std::collections::HashSet;
 use std::ffi::OsString;
@@ -36,9 +38,9 @@ use crate::trace;
 /// # }
 /// ```
 ///
-/// The same certificate added twice is one anchor, and keeps its first source. A certificate that decodes but cannot
-/// serve as an anchor is skipped if there are usable ones beside it, and an error if there are none. The dates of an
-/// anchor are not looked at.
+/// The same certificate added twice is one anchor, and keeps its first source. A certificate that
+/// decodes but cannot serve as an anchor is skipped if there are usable ones beside it, and an
+/// error if there are none. The dates of an anchor are not looked at.
 #[derive(Clone)]
 pub struct RootStore(Arc<Held>);
 
@@ -57,13 +59,15 @@ impl RootStore {
     /// | unset or empty | folders, separated as in `PATH` | their files |
     /// | a PEM file | folders | both |
     ///
-    /// An empty variable counts as unset, with a warning in the log. The first success is kept for the life of the
-    /// process, so a later change of the variables or of the platform's store is not seen; a failure is not kept. This
-    /// reads files: within async code, call it where blocking is allowed.
+    /// An empty variable counts as unset, with a warning in the log. The first success is kept for
+    /// the life of the process, so a later change of the variables or of the platform's store is
+    /// not seen; a failure is not kept. This reads files: within async code, call it where blocking
+    /// is allowed.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`] if what a variable names is missing, unreadable, empty or broken, or if no anchor was found.
+    /// [`ErrorKind::Config`] if what a variable names is missing, unreadable, empty or broken, or
+    /// if no anchor was found.
     pub fn native() -> Result<Self, Error> {
         static LOADED: Mutex<Option<RootStore>> = Mutex::new(None);
         once(&LOADED, || {
@@ -73,7 +77,8 @@ impl RootStore {
 
     /// Mozilla's list of CAs for servers, as compiled in with the crate `webpki-root-certs`.
     ///
-    /// It is as new as the build. Constraints that Mozilla imposes on a CA from outside its certificate do not apply.
+    /// It is as new as the build. Constraints that Mozilla imposes on a CA from outside its
+    /// certificate do not apply.
     #[cfg(feature = "mozilla-roots")]
     pub fn mozilla() -> Self {
         let mut held = Held::default();
@@ -90,8 +95,8 @@ impl RootStore {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`], naming the entry, if one is broken, is a private key or is in OpenSSL's TRUSTED CERTIFICATE
-    /// form, or if none is a usable CA certificate.
+    /// [`ErrorKind::Config`], naming the entry, if one is broken, is a private key or is in
+    /// OpenSSL's TRUSTED CERTIFICATE form, or if none is a usable CA certificate.
     pub fn add_pem(self, pem: impl AsRef<[u8]>) -> Result<Self, Error> {
         self.add(Ok(Source::bytes(pem.as_ref())))
     }
@@ -106,13 +111,16 @@ impl RootStore {
         self.add(Source::file(path_name(path), path))
     }
 
-    /// Adds the CA certificates of all PEM files in a folder, in the order of their names; not of its subfolders.
+    /// Adds the CA certificates of all PEM files in a folder, in the order of their names; not of
+    /// its subfolders.
     ///
-    /// Files that cannot be used, or of which entries cannot, are listed in [`skipped`](Self::skipped).
+    /// Files that cannot be used, or of which entries cannot, are listed in
+    /// [`skipped`](Self::skipped).
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`] if the folder is missing, unreadable or empty, or if nothing in it is a usable CA certificate.
+    /// [`ErrorKind::Config`] if the folder is missing, unreadable or empty, or if nothing in it is
+    /// a usable CA certificate.
     pub fn add_pem_dir(mut self, path: impl AsRef<Path>) -> Result<Self, Error> {
         let held = Arc::make_mut(&mut self.0);
         held.add_folder(path.as_ref(), path_name)
@@ -179,8 +187,8 @@ impl RootStore {
         &self.0.trusted
     }
 
-    /// The anchor that stands behind an element of [`trust_anchors`](Self::trust_anchors), told by its address: renewed
-    /// roots share name and key, so those do not tell which it was.
+    /// The anchor that stands behind an element of [`trust_anchors`](Self::trust_anchors), told by
+    /// its address: renewed roots share name and key, so those do not tell which it was.
     pub(crate) fn anchor_of(&self, trusted: &TrustAnchor<'_>) -> Option<&Anchor> {
         let index = self
             .0
@@ -304,7 +312,8 @@ impl Held {
         added.map_err(|problem| source.fault(problem))
     }
 
-    /// A folder's files, so far as they can be used. The name of what is read is made from its path.
+    /// A folder's files, so far as they can be used. The name of what is read is made from its
+    /// path.
     fn add_folder(&mut self, path: &Path, name: impl Fn(&Path) -> Arc<str>) -> Result<(), Fault> {
         let folder = name(path);
         let mut usable = 0;

@@ -2,9 +2,9 @@
 
 use std::fmt::{self, Write as _};
 
-/// A text from a stranger, fit for a message or a log: what is not printable ASCII, `"` and `\` are written as
-/// `\u{..}`, so that no terminal obeys it, no quotation ends early and no letter poses as another. What is longer
-/// than [`MAX_SHOWN_CHARS`] is cut, and ends in `…`.
+/// A text from a stranger, fit for a message or a log: what is not printable ASCII, `"` and `\` are
+/// written as `\u{..}`, so that no terminal obeys it, no quotation ends early and no letter poses
+/// as another. What is longer than [`MAX_SHOWN_CHARS`] is cut, and ends in `…`.
 pub(crate) struct Shown<'a>(pub(crate) &'a str);
 
 impl fmt::Display for Shown<'_> {
@@ -13,8 +13,8 @@ impl fmt::Display for Shown<'_> {
     }
 }
 
-/// The same for what has `\` and `"` of its own: a sentence that quotes a stranger, or a distinguished
-/// name, to which RFC 4514 gives its own escapes.
+/// The same for what has `\` and `"` of its own: a sentence that quotes a stranger, or a
+/// distinguished name, to which RFC 4514 gives its own escapes.
 pub(crate) struct ShownSentence<T>(pub(crate) T);
 
 impl<T: fmt::Display> fmt::Display for ShownSentence<T> {

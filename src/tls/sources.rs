@@ -1,9 +1,10 @@
 //! Where certificates and keys are read from: a file, a folder, a reader or bytes, in PEM or DER.
 //!
-//! Roots, identities and revocation lists come in through this one place, so that each mistake is found once and told
-//! in one way: which source, which entry and line, what is wrong and what to do. rustls-pki-types decodes the entries.
-//! Finding them is ours, because its reader passes over in silence a kind of entry it does not know, an entry behind a
-//! byte order mark or white space, and a BEGIN that is followed by another BEGIN.
+//! Roots and identities come in through this one place, so that each mistake is found once and told
+//! in one way: which source, which entry and line, what is wrong and what to do. rustls-pki-types
+//! decodes the entries. Finding them is ours, because its reader passes over in silence a kind of
+//! entry it does not know, an entry behind a byte order mark or white space, and a BEGIN that is
+//! followed by another BEGIN.
 
 use std::collections::HashSet;
 use std::ffi::OsString;
@@ -44,7 +45,8 @@ impl Source {
         }
     }
 
-    /// A file that was found in a folder: a regular one or a link to one, for to open anything else may block.
+    /// A file that was found in a folder: a regular one or a link to one, for to open anything else
+    /// may block.
     pub(crate) fn member(name: Arc<str>, path: &Path) -> Result<Self, Fault> {
         match fs::metadata(path) {
             Ok(metadata) if metadata.is_file() => Self::open(name, path, metadata.len()),
@@ -118,15 +120,17 @@ impl Source {
             bytes if bytes.trim_ascii().is_empty() => Problem::Empty,
             [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => Problem::Utf16,
             bytes if is_pkcs12(bytes) => Problem::Pkcs12,
-            // A SEQUENCE longer than 127 bytes (X.690 §8.1.3.5), as every certificate and RSA key is.
+            // A SEQUENCE longer than 127 bytes (X.690 §8.1.3.5), as every certificate and RSA key
+            // is.
             [0x30, 0x80..=0xff, ..] => Problem::DerForPem,
             _ => Problem::NoPem,
         }
     }
 }
 
-/// The paths in a folder, sorted, so that the same folder always reads the same. A link to a neighbour is left out, for
-/// that is the same file: `openssl rehash` makes at least one for each certificate.
+/// The paths in a folder, sorted, so that the same folder always reads the same. A link to a
+/// neighbour is left out, for that is the same file: `openssl rehash` makes at least one for each
+/// certificate.
 pub(crate) fn folder(name: &Arc<str>, path: &Path) -> Result<Vec<PathBuf>, Fault> {
     let metadata = fs::metadata(path).map_err(|error| Fault::of(name, error.into()))?;
     if !metadata.is_dir() {
@@ -148,7 +152,8 @@ pub(crate) fn folder(name: &Arc<str>, path: &Path) -> Result<Vec<PathBuf>, Fault
     Ok(paths)
 }
 
-/// A path as messages write it: what could act on a terminal is escaped, and other letters are left alone.
+/// A path as messages write it: what could act on a terminal is escaped, and other letters are left
+/// alone.
 pub(crate) fn path_name(path: &Path) -> Arc<str> {
     let mut name = String::new();
     for character in path.to_string_lossy().chars() {
@@ -254,7 +259,8 @@ impl<'a> Entries<'a> {
         }
     }
 
-    /// Takes the lines of an entry up to its END. A BEGIN ends it too, but is left for the next entry.
+    /// Takes the lines of an entry up to its END. A BEGIN ends it too, but is left for the next
+    /// entry.
     fn close(&mut self) -> (&'a [u8], Option<&'a str>) {
         let body = self.lines.text;
         loop {
@@ -278,7 +284,8 @@ impl<'a> Entries<'a> {
     }
 }
 
-/// The lines of a text, each ended by LF, CR or CR LF (RFC 7468 §3), and the number of the last one taken.
+/// The lines of a text, each ended by LF, CR or CR LF (RFC 7468 §3), and the number of the last one
+/// taken.
 #[derive(Clone, Copy)]
 struct Lines<'a> {
     text: &'a [u8],
@@ -336,8 +343,8 @@ impl<'a> Marker<'a> {
     }
 }
 
-/// The label before the closing dashes. Messages quote it, so it must be one: a PEM text that lost its line breaks has
-/// a whole key in that place.
+/// The label before the closing dashes. Messages quote it, so it must be one: a PEM text that lost
+/// its line breaks has a whole key in that place.
 fn label(rest: &[u8]) -> Option<&str> {
     let label = std::str::from_utf8(rest.strip_suffix(b"-----")?).ok()?;
     let fits = label.len() <= MAX_LABEL_BYTES;
@@ -357,11 +364,12 @@ fn is_pkcs12(bytes: &[u8]) -> bool {
 
 const UTF8_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Some seventy times Debian's bundle of all public CAs (220 KB in 2026): room for any real source, and a bound on what a
-/// wrong path such as `/dev/zero` can cost.
+/// Some seventy times Debian's bundle of all public CAs (220 KB in 2026): room for any real source,
+/// and a bound on what a wrong path such as `/dev/zero` can cost.
 const MAX_MIB: u64 = 16;
 
-/// The longest label registered or in use is some 25 letters ("ENCRYPTED PRIVATE KEY", "X509 ATTRIBUTE CERTIFICATE").
+/// The longest label registered or in use is some 25 letters ("ENCRYPTED PRIVATE KEY", "X509
+/// ATTRIBUTE CERTIFICATE").
 const MAX_LABEL_BYTES: usize = 40;
 
 /// A folder of a test's own, which goes with it.

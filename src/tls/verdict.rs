@@ -76,6 +76,21 @@ impl Verdict {
         }
     }
 
+    /// The codes of all reasons but the leading one.
+    pub(crate) fn write_others(&self, f: &mut impl fmt::Write) -> fmt::Result {
+        let leading = self.reason();
+        let mut others = self
+            .reasons()
+            .filter(|reason| Some(*reason) != leading)
+            .map(Reason::code);
+        let Some(first) = others.next() else {
+            return Ok(());
+        };
+        write!(f, " (also: {first}")?;
+        others.try_for_each(|other| write!(f, ", {other}"))?;
+        f.write_str(")")
+    }
+
     #[cfg(test)]
     pub(crate) fn stub(verified: bool) -> Self {
         Self {
@@ -92,7 +107,8 @@ impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.reason(), &self.anchor) {
             (Some(reason), _) => {
-                write!(f, "certificate for \"{}\" was refused: {reason}", self.host)
+                write!(f, "\"{}\" is not verified: {reason}", self.host)?;
+                self.write_others(f)
             }
             (None, Some(anchor)) if self.verified => write!(
                 f,
@@ -142,13 +158,13 @@ pub enum Subject {
     /// A certificate was presented, can be read, and is one that we can judge.
     Certificate,
     /// A path of valid signatures leads to a root, and each issuer in it may issue
-    /// (RFC 5280 section 6).
+    /// (RFC 5280 §6).
     Path,
-    /// The certificate may be used for a TLS server (RFC 5280 section 4.2.1.12).
+    /// The certificate may be used for a TLS server (RFC 5280 §4.2.1.12).
     Purpose,
     /// It names the host (RFC 9525).
     Name,
-    /// It is valid now (RFC 5280 section 4.1.2.5).
+    /// It is valid now (RFC 5280 §4.1.2.5).
     Validity,
 }
 

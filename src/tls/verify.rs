@@ -25,8 +25,7 @@ use crate::error::{Error, ErrorKind, Result};
 /// # Examples
 ///
 /// ```no_run
-/// use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-/// use urlfetch::tls::{Presented, RootStore, Verifier};
+/// use urlfetch::tls::{CertificateDer, Presented, RootStore, ServerName, UnixTime, Verifier};
 ///
 /// # fn example(chain: Vec<CertificateDer<'static>>) -> Result<(), Box<dyn std::error::Error>> {
 /// let verifier = Verifier::builder().roots(RootStore::native()?).build()?;
@@ -135,7 +134,7 @@ pub struct Presented<'a> {
 }
 
 impl<'a> Presented<'a> {
-    /// A chain as TLS hands it over.
+    /// A chain as TLS hands it over: the leaf first, the rest in any order.
     pub fn new(chain: &'a [CertificateDer<'a>]) -> Self {
         match chain.split_first() {
             Some((leaf, issuers)) => Self::of(leaf, issuers),
@@ -414,7 +413,7 @@ fn refused_unread(host: String, reason: Reason) -> Verdict {
     Verdict::new(host, checks.into(), Vec::new(), None)
 }
 
-/// RFC 5280 section 4.2.1.12.
+/// RFC 5280 §4.2.1.12.
 const SERVER_AUTH: &str = "1.3.6.1.5.5.7.3.1";
 const CLIENT_AUTH: &str = "1.3.6.1.5.5.7.3.2";
 const CODE_SIGNING: &str = "1.3.6.1.5.5.7.3.3";

@@ -176,7 +176,8 @@ async fn a_verified_call_never_takes_an_unverified_connection() {
         request.await.unwrap().bytes().await.unwrap();
         let error = client.fetch(&url).await.unwrap_err();
         assert_eq!(error.code(), "self-signed");
-        // One handshake for the unverified, which they share; each verified call breaks off its own.
+        // One handshake for the unverified, which they share; each verified call breaks off its
+        // own.
         assert_eq!(lab.handshakes(Scenario::SelfSigned), 1);
         assert_eq!(lab.connections(Scenario::SelfSigned), 1 + connections);
     }
@@ -294,10 +295,10 @@ async fn serve(stream: tokio_rustls::server::TlsStream<tokio::net::TcpStream>) {
     }
 }
 
-/// The number of cold calls.
+/// Calls that come at once.
 const COLD: usize = 64;
 
-/// Idle connections that are kept for a host: DESIGN.md.
+/// Idle connections that are kept for a host.
 const KEPT: usize = 32;
 
 /// Less than any handshake with a server that does not answer.

@@ -241,7 +241,7 @@ impl Http1 {
     }
 }
 
-/// One HTTP/2 connection as its server sees it, frame by frame (RFC 9113 section 4.1).
+/// One HTTP/2 connection as its server sees it, frame by frame (RFC 9113 §4.1).
 pub(crate) struct Http2 {
     stream: TlsStream<TcpStream>,
 }

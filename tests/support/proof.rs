@@ -14,7 +14,8 @@ use urlfetch::tls::RootStore;
 pub(crate) type Chain = Vec<CertificateDer<'static>>;
 pub(crate) type Authority = CertifiedIssuer<'static, KeyPair>;
 
-/// When it is now: 2026-06-01. Certificates are good from 2020 to 2030 unless a test says otherwise.
+/// When it is now: 2026-06-01. Certificates are good from 2020 to 2030 unless a test says
+/// otherwise.
 pub(crate) fn now() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(1_780_272_000)
 }

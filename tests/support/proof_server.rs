@@ -1,5 +1,5 @@
-//! A TLS server that counts what reaches it, above TLS and on the wire, and that can be told between
-//! connections what to present and how to behave.
+//! A TLS server that counts what reaches it, above TLS and on the wire, and that can be told
+//! between connections what to present and how to behave.
 
 use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -320,7 +320,7 @@ fn shout(h2: bool) -> Vec<u8> {
     }
     let [_, .., high, low] = SHOUTED.to_be_bytes();
     [
-        // SETTINGS, empty (RFC 9113 section 6.5).
+        // SETTINGS, empty (RFC 9113 §6.5).
         &[0, 0, 0, 4, 0, 0, 0, 0, 0][..],
         // HEADERS of stream 1, with END_HEADERS: `:status: 200` (RFC 7541 appendix A).
         &[0, 0, 1, 1, 4, 0, 0, 0, 1, 0x88],
