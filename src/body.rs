@@ -68,8 +68,6 @@ pub(crate) struct Reading {
     pub(crate) deadline_is_set: bool,
     pub(crate) max_size: Option<u64>,
     pub(crate) allow_truncated: bool,
-    /// The request had a payload, of which a server may have waited for no more.
-    pub(crate) had_payload: bool,
 }
 
 impl Reading {
@@ -81,7 +79,6 @@ impl Reading {
             deadline_is_set: true,
             max_size: None,
             allow_truncated: false,
-            had_payload: false,
         }
     }
 }
@@ -94,7 +91,7 @@ impl Body {
                 incoming,
                 lease: Some(lease),
                 read: 0,
-                had_payload: reading.had_payload,
+                was_cut: false,
             },
             decoder: reading.decoder.map(Box::new),
             undecoded: Bytes::new(),
@@ -266,7 +263,8 @@ struct Wire {
     incoming: Incoming,
     lease: Option<Lease>,
     read: u64,
-    had_payload: bool,
+    /// The end that hyper tells of is none.
+    was_cut: bool,
 }
 
 impl Wire {
@@ -279,7 +277,10 @@ impl Wire {
                 self.release_at_end();
             }
             Some(Err(_)) => self.lease = None,
-            None => self.release(),
+            None => {
+                self.was_cut = self.is_cut();
+                self.release();
+            }
         }
         Poll::Ready(frame)
     }
@@ -295,9 +296,13 @@ impl Wire {
 
     /// Whether the end that hyper tells of is none: it takes RST_STREAM with NO_ERROR for one, and
     /// that may only follow a whole response to a request whose payload is not wanted (RFC 9113
-    /// §8.1).
-    fn was_cut(&self, facts: &Facts) -> bool {
-        facts.is_http2 && !self.had_payload && self.size_hint().exact() != Some(0)
+    /// §8.1). Had all of the payload gone, h2 would have kept to the end that came before.
+    fn is_cut(&self) -> bool {
+        let Some(lease) = self.lease.as_ref().filter(|lease| lease.is_http2()) else {
+            return false;
+        };
+        let left = self.size_hint();
+        left.lower() > 0 || (left.exact() != Some(0) && lease.sent_whole_payload())
     }
 
     fn release_at_end(&mut self) {
@@ -335,7 +340,7 @@ impl Clocks {
         }
         if let Poll::Ready(frame) = wire.poll(cx) {
             self.waiting = false;
-            if frame.is_none() && wire.was_cut(facts) {
+            if frame.is_none() && wire.was_cut {
                 return Poll::Ready(Err(Error::new(
                     ErrorKind::ConnectionClosed,
                     "the h2 stream was reset before the response was complete",

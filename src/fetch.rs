@@ -336,7 +336,6 @@ impl Fetch {
             deadline_is_set: self.deadline_is_set,
             max_size: self.max_response_size,
             allow_truncated: self.asked.options.allow_truncated,
-            had_payload: self.asked.payload.known_length() != Some(0),
         };
         Ok(Response {
             status: head.status,

@@ -439,15 +439,26 @@ async fn over_tls_only_close_notify_is_an_end() {
     .await;
 }
 
-/// Over h2 a stream that is reset, and a connection that breaks, end no body.
+/// Over h2 a stream that is reset, and a connection that breaks, end no body: whether its length was
+/// announced or not, and whether the request had a payload or not.
 #[tokio::test]
 async fn over_h2_only_end_stream_is_an_end() {
     in_time(async {
-        for reset in [Some(h2::Reason::NO_ERROR), Some(h2::Reason::CANCEL), None] {
+        for (reset, length, payload) in [
+            (Some(h2::Reason::NO_ERROR), None, ""),
+            (Some(h2::Reason::NO_ERROR), None, "payload"),
+            (Some(h2::Reason::NO_ERROR), Some(100), ""),
+            (Some(h2::Reason::NO_ERROR), Some(100), "payload"),
+            (Some(h2::Reason::CANCEL), None, "payload"),
+            (Some(h2::Reason::CANCEL), None, ""),
+            (None, None, ""),
+        ] {
             let server = Server::h2(move |_, mut respond| async move {
-                let mut stream = respond
-                    .send_response(http::Response::new(()), false)
-                    .unwrap();
+                let mut head = http::Response::builder();
+                if let Some(length) = length {
+                    head = head.header("content-length", length);
+                }
+                let mut stream = respond.send_response(head.body(()).unwrap(), false).unwrap();
                 stream.send_data("hello".into(), false).unwrap();
                 // The data goes out before the reset does.
                 stream.reserve_capacity(1);
@@ -459,7 +470,8 @@ async fn over_h2_only_end_stream_is_an_end() {
                 }
             })
             .await;
-            let outcome = match client().fetch(server.url("/")).await {
+            let request = client().fetch(server.url("/")).method(Method::POST);
+            let outcome = match request.payload(payload).await {
                 Ok(response) => response.text().await,
                 Err(error) => Err(error),
             };
@@ -467,7 +479,7 @@ async fn over_h2_only_end_stream_is_an_end() {
             assert_eq!(
                 error.kind(),
                 ErrorKind::ConnectionClosed,
-                "{reset:?} {error}"
+                "{reset:?} {length:?} {payload:?} {error}"
             );
         }
     })

@@ -68,12 +68,12 @@ impl Outgoing {
     pub(super) fn leash(&mut self) -> Option<Leash> {
         let upload = self.0.as_deref_mut()?;
         let (held, let_go) = oneshot::channel();
-        let failure = Arc::default();
+        let outcome = Arc::default();
         upload.leash = Some(Led {
             let_go,
-            failure: Arc::clone(&failure),
+            outcome: Arc::clone(&outcome),
         });
-        Some(Leash { held, failure })
+        Some(Leash { held, outcome })
     }
 }
 
@@ -82,8 +82,11 @@ impl Outgoing {
 #[derive(Debug)]
 pub(super) struct Leash {
     held: oneshot::Sender<Infallible>,
-    failure: Arc<OnceLock<Error>>,
+    outcome: Arc<Outcome>,
 }
+
+/// How an upload ended; unset while it goes on, and for good if it was given up.
+type Outcome = OnceLock<Result<(), Error>>;
 
 impl Leash {
     /// Whether everything has been taken off to be written, or the upload has failed.
@@ -93,14 +96,19 @@ impl Leash {
 
     /// Why the upload failed. h2 tells whoever waits for the response only that it did.
     pub(super) fn failure(&self) -> Option<&Error> {
-        self.failure.get()
+        self.outcome.get()?.as_ref().err()
+    }
+
+    /// Whether everything has been taken off to be written.
+    pub(super) fn all_was_taken(&self) -> bool {
+        matches!(self.outcome.get(), Some(Ok(())))
     }
 }
 
 /// The other end of a [`Leash`].
 struct Led {
     let_go: oneshot::Receiver<Infallible>,
-    failure: Arc<OnceLock<Error>>,
+    outcome: Arc<Outcome>,
 }
 
 impl Body for Outgoing {
@@ -115,10 +123,10 @@ impl Body for Outgoing {
             return Poll::Ready(None);
         };
         let polled = ready!(upload.poll(cx));
-        if let (Err(error), Some(led)) = (&polled, &upload.leash) {
-            let _ = led.failure.set(error.clone());
-        }
         if !matches!(polled, Ok(Some(_))) || upload.source.is_spent() {
+            if let Some(led) = &upload.leash {
+                let _ = led.outcome.set(polled.as_ref().map(drop).map_err(Error::clone));
+            }
             self.0 = None;
         }
         Poll::Ready(polled.transpose().map(|chunk| chunk.map(Frame::data)))
@@ -277,7 +285,7 @@ mod tests {
                 assert!(piece.len() <= PIECE);
                 sent.extend_from_slice(&piece);
             }
-            assert!(leash.upload_is_over());
+            assert!(leash.upload_is_over() && leash.all_was_taken());
             assert_eq!(sent, bytes);
         }
     }
@@ -302,6 +310,11 @@ mod tests {
         let leash = body.leash().unwrap();
         body.frame().await.unwrap().unwrap_err();
         assert_eq!(leash.failure().unwrap().kind(), ErrorKind::Payload);
+        assert!(!leash.all_was_taken());
+        let mut body = Outgoing::chunks(Box::pin(Pieces(vec![Ok("ab")])), None);
+        let leash = body.leash().unwrap();
+        drop(body);
+        assert!(leash.upload_is_over() && !leash.all_was_taken());
     }
 
     #[test]

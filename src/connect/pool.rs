@@ -424,6 +424,12 @@ impl Lease {
         self.uploading.as_ref()?.leash.failure()
     }
 
+    /// Whether nothing of the payload is left to be taken off and written.
+    pub(crate) fn sent_whole_payload(&self) -> bool {
+        let uploading = self.uploading.as_ref();
+        uploading.is_none_or(|uploading| uploading.leash.all_was_taken())
+    }
+
     /// The body has ended: the next request may have the connection. Not earlier, as hyper's
     /// `ready` then waits for a body that nobody reads.
     ///
