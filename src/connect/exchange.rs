@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 
-use http::Request;
 use http::response::Parts;
+use http::{Request, Version};
 use hyper::body::Incoming;
 use tokio::sync::Notify;
 
@@ -117,6 +117,9 @@ impl Lease {
             Ok(Ok(Ok(response))) => response,
         };
         let (head, body) = response.into_parts();
+        // hyper would answer in kind, and HTTP/1.0 cannot carry a payload of unknown length: it
+        // would write the next request without.
+        self.is_last = head.version == Version::HTTP_10;
         match framing::check(&head) {
             Ok(()) => Ok(Exchange {
                 head,

@@ -125,7 +125,9 @@ impl Body for Outgoing {
         let polled = ready!(upload.poll(cx));
         if !matches!(polled, Ok(Some(_))) || upload.source.is_spent() {
             if let Some(led) = &upload.leash {
-                let _ = led.outcome.set(polled.as_ref().map(drop).map_err(Error::clone));
+                let _ = led
+                    .outcome
+                    .set(polled.as_ref().map(drop).map_err(Error::clone));
             }
             self.0 = None;
         }

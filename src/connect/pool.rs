@@ -189,6 +189,7 @@ impl Host {
                 facts: Arc::clone(&shared.facts),
                 host: Arc::clone(self),
                 reused: true,
+                is_last: false,
                 uploading: None,
             });
         }
@@ -201,6 +202,7 @@ impl Host {
             facts: idle.facts,
             host: Arc::clone(self),
             reused: true,
+            is_last: false,
             uploading: None,
         })
     }
@@ -273,6 +275,7 @@ impl Host {
             facts,
             host: Arc::clone(self),
             reused: false,
+            is_last: false,
             uploading: None,
         })
     }
@@ -369,6 +372,8 @@ pub(crate) struct Lease {
     pub(super) facts: Arc<Facts>,
     host: Arc<Host>,
     pub(super) reused: bool,
+    /// No other request may follow on it.
+    pub(super) is_last: bool,
     uploading: Option<Uploading>,
 }
 
@@ -440,7 +445,7 @@ impl Lease {
             return;
         };
         let is_uploading = |uploading: &Uploading| !uploading.leash.upload_is_over();
-        if self.uploading.as_ref().is_some_and(is_uploading) {
+        if self.is_last || self.uploading.as_ref().is_some_and(is_uploading) {
             return;
         }
         let now = Instant::now();
@@ -543,6 +548,7 @@ mod tests {
                 facts,
                 host: Arc::clone(&host),
                 reused: false,
+                is_last: false,
                 uploading: None,
             };
             lease.give_back();

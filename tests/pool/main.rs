@@ -201,9 +201,10 @@ async fn a_reply_says_whether_its_connection_serves_another() {
             "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",
             true,
         ),
+        // The next request would have to be of HTTP/1.0 too.
         (
             "HTTP/1.0 200 OK\r\nconnection: keep-alive\r\ncontent-length: 2\r\n\r\nok",
-            true,
+            false,
         ),
         ("HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\nok", false),
         (
