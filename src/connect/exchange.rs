@@ -82,7 +82,13 @@ impl Lease {
         };
         let response = match outcome {
             // hyper has the request and may be writing it at this moment.
-            Err(elapsed) => return Err(failed(elapsed.into())),
+            Err(elapsed) => {
+                // A peer that is gone without a word takes every request of the next minutes.
+                if self.facts.traffic.read() == read {
+                    self.retire();
+                }
+                return Err(failed(elapsed.into()));
+            }
             Ok(Err(doubt)) => return Err(failed(malformed(doubt))),
             Ok(Ok(Err(mut refused))) => {
                 let request = refused.take_message();

@@ -17,7 +17,7 @@ mod replay;
 mod site;
 mod unfinished;
 
-use site::{HOSTS, Http1, Site};
+use site::{HOSTS, Http1, Http2, Site};
 
 #[tokio::test]
 async fn sequential_calls_share_one_connection() {
@@ -247,6 +247,32 @@ async fn a_reply_says_whether_its_connection_serves_another() {
         let second = client.fetch(site.url("/b")).await.unwrap();
         assert_eq!(second.text().await.unwrap(), "/b", "{reply}");
         assert_eq!(site.connections() == 1, reused, "{reply}");
+    }
+}
+
+/// Whether its peer is gone or only slow: what waits on it is left alone, and who comes next dials.
+#[tokio::test]
+async fn an_http2_connection_that_fell_silent_is_nobody_elses() {
+    let site = Site::start("h2", |n, stream| async move {
+        let mut h2 = Http2::new(stream).await;
+        let stream = h2.request().await.unwrap();
+        h2.reply(stream, "ok").await;
+        if n == 0 {
+            std::future::pending::<()>().await;
+        }
+        while let Some(stream) = h2.request().await {
+            h2.reply(stream, "ok").await;
+        }
+    })
+    .await;
+    let client = site.client();
+    let fetch = |path| client.fetch(site.url(path));
+    fetch("/a").await.unwrap().bytes().await.unwrap();
+    let silence = fetch("/b").deadline(Duration::from_millis(200));
+    assert_eq!(silence.await.unwrap_err().kind(), ErrorKind::Deadline);
+    for _ in 0..2 {
+        fetch("/c").await.unwrap().bytes().await.unwrap();
+        assert_eq!(site.connections(), 2);
     }
 }
 
