@@ -39,8 +39,8 @@ impl Payload {
         })
     }
 
-    /// The bytes that a stream will have. It is held to them: [`ErrorKind::Payload`] if it has
-    /// fewer or more.
+    /// The bytes that a stream will have. It is held to them:
+    /// [`ErrorKind::Payload`](crate::ErrorKind::Payload) if it has fewer or more.
     pub fn length(mut self, bytes: u64) -> Self {
         if let Carried::Chunks { length, .. } = &mut self.0 {
             *length = Some(bytes);
