@@ -44,6 +44,14 @@ pub(crate) const DISCARDED_BODY: u64 = 64 << 10;
 /// Longest wait for the rest of such a body: less than a new handshake over most distances.
 pub(crate) const DISCARD_WAIT: Duration = Duration::from_millis(100);
 
+/// Longest wait for an idle connection to be done with the request before: as long as for the body
+/// of a redirect, and for the same reason.
+pub(crate) const READY_WAIT: Duration = Duration::from_millis(100);
+
+/// Longest time that a connection nobody uses any more takes to close. curl gives a TLS shutdown
+/// ten seconds.
+pub(crate) const FAREWELL: Duration = Duration::from_secs(10);
+
 /// Longest URL, in bytes: what `http::Uri` can hold.
 pub(crate) const URL: usize = u16::MAX as usize - 1;
 

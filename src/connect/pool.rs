@@ -5,11 +5,16 @@
 //! and nothing here waits for another runtime or runs in the background.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::runtime::{Handle, Id};
+use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
@@ -18,7 +23,7 @@ use super::failure::Cause;
 use super::outgoing::{Leash, Outgoing};
 use super::{Connected, Connector, Origin, Stream};
 use crate::error::{Error, ErrorKind, Result};
-use crate::limits::{self, Deadline};
+use crate::limits::{self, Clock, Deadline};
 use crate::timings::{Phase, Timings};
 use crate::tls::TlsStream;
 use crate::tls::policy::Demand;
@@ -64,10 +69,13 @@ impl Pool {
         let host = self.host(origin, demand);
         loop {
             if let Some(mut lease) = host.open_connection(choice) {
-                if deadline.run(Phase::Queued, lease.is_usable()).await? {
-                    return Ok(lease);
+                let soon = deadline.sooner(Deadline::on(Clock::Connect, limits::READY_WAIT));
+                match soon.run(Phase::Queued, lease.is_usable()).await {
+                    Ok(true) => return Ok(lease),
+                    Err(elapsed) if deadline.is_over() => return Err(elapsed.into()),
+                    // It is closed, or its peer has not read all of the request before.
+                    Ok(false) | Err(_) => continue,
                 }
-                continue;
             }
             let failures = match host.may_dial_at_once() {
                 Ok(()) => {
@@ -355,11 +363,26 @@ async fn speak(stream: Stream, is_http2: bool, deadline: Deadline) -> Result<Sen
             .run(Phase::FirstByte, handshake)
             .await?
             .map_err(failed)?;
+        let (held, let_go) = oneshot::channel();
+        // Let go, it writes what is left and says goodbye, for which its peer may never make room.
+        let farewell = async {
+            let _ = let_go.await;
+            tokio::time::sleep(limits::FAREWELL).await;
+        };
         let driver = tokio::spawn(async move {
-            let _ = driver.await;
+            let (mut driver, mut farewell) = (pin!(driver), pin!(farewell));
+            poll_fn(|cx| match driver.as_mut().poll(cx) {
+                Poll::Ready(_) => Poll::Ready(()),
+                Poll::Pending => farewell.as_mut().poll(cx),
+            })
+            .await;
         });
         let driver = driver.abort_handle();
-        Ok(Sender::Http1(Http1 { sender, driver }))
+        Ok(Sender::Http1(Http1 {
+            sender,
+            driver,
+            _held: held,
+        }))
     }
 }
 
@@ -387,6 +410,8 @@ pub(super) enum Sender {
 pub(super) struct Http1 {
     pub(super) sender: http1::SendRequest<Outgoing>,
     driver: AbortHandle,
+    /// Gone with this, the driver has [`limits::FAREWELL`] to end.
+    _held: oneshot::Sender<Infallible>,
 }
 
 /// The payload that is sent on a lease. If this is dropped before its end, the upload ends with it.

@@ -1,10 +1,11 @@
 //! What becomes of a connection whose request or response was left unfinished.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::Response;
 use tokio::sync::{Notify, mpsc};
-use urlfetch::{Bytes, Method};
+use urlfetch::{Bytes, Method, Phase};
 
 use crate::site::{Http1, Site, endless};
 use crate::soon;
@@ -125,6 +126,32 @@ async fn a_request_does_not_queue_behind_a_payload_that_nobody_reads() {
     let second = client.fetch(site.url("/b")).await.unwrap();
     assert_eq!(second.text().await.unwrap(), "/b");
     assert_eq!(site.connections(), 2);
+}
+
+/// And where hyper has taken all of it, and holds what the sockets have no room for: somewhere among
+/// these sizes. Nobody waits for that, and when nobody is left the connection ends.
+#[tokio::test]
+async fn a_request_does_not_queue_behind_the_rest_of_a_payload_that_nobody_reads() {
+    let site = Site::start("http/1.1", |_, stream| async move {
+        let mut http = Http1::new(stream);
+        http.head().await.unwrap();
+        http.write("HTTP/1.1 413 Content Too Large\r\ncontent-length: 2\r\n\r\nno")
+            .await;
+        std::future::pending::<()>().await;
+    })
+    .await;
+    for size in (2_500_000..7_000_000).step_by(300_000) {
+        let client = site.client();
+        for _ in 0..2 {
+            let request = client.fetch(site.url("/")).method(Method::PUT);
+            let request = request.payload(vec![0; size]);
+            // A connection that seems free is one on which this server does not answer again.
+            match request.deadline(Duration::from_millis(300)).await {
+                Ok(response) => assert_eq!(response.text().await.unwrap(), "no"),
+                Err(error) => assert_ne!(error.phase(), Some(Phase::Queued), "{size} {error}"),
+            }
+        }
+    }
 }
 
 #[tokio::test]
