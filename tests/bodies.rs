@@ -458,7 +458,9 @@ async fn over_h2_only_end_stream_is_an_end() {
                 if let Some(length) = length {
                     head = head.header("content-length", length);
                 }
-                let mut stream = respond.send_response(head.body(()).unwrap(), false).unwrap();
+                let mut stream = respond
+                    .send_response(head.body(()).unwrap(), false)
+                    .unwrap();
                 stream.send_data("hello".into(), false).unwrap();
                 // The data goes out before the reset does.
                 stream.reserve_capacity(1);

@@ -145,8 +145,12 @@ impl World {
         assert_eq!(verdict.reason().unwrap().code(), bad.code, "{case}");
         assert_eq!(verdict.host(), bad.host, "{case}");
         assert_eq!(error.url().unwrap().as_str(), target, "{case}");
-        let first_line = format!("{verdict} ({})", site.addr());
-        assert_eq!(error.to_string().lines().next(), Some(&*first_line));
+        let message = error.to_string();
+        let first = message.lines().next().unwrap();
+        let reason = verdict.reason().unwrap();
+        let refused = format!("certificate for \"{}\" was refused: {reason}", bad.host);
+        assert!(first.starts_with(&refused), "{first}");
+        assert!(first.ends_with(&format!("({})", site.addr())), "{first}");
 
         // One handshake, which is not finished; before it the resumed one, which is.
         assert_eq!(at_site.len(), 1 + usize::from(place.resumed), "{case}");
