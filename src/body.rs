@@ -246,14 +246,7 @@ impl Body {
                     return Poll::Ready(Ok(None));
                 }
             }
-            // What decodes to nothing is no way round the limit.
-            if self
-                .limit
-                .most
-                .is_some_and(|most| self.wire.read > most.saturating_add(WIRE_SLACK))
-            {
-                return Poll::Ready(Err(too_large(self.limit.most.unwrap_or_default())));
-            }
+            self.limit.check_wire(self.wire.read)?;
         }
     }
 }
@@ -392,6 +385,7 @@ impl Limit {
     /// The chunk, or what of it is within the limit.
     fn pass(&mut self, mut chunk: Bytes) -> Result<Bytes> {
         let Some(most) = self.most else {
+            self.passed = self.passed.saturating_add(chunk.len() as u64);
             return Ok(chunk);
         };
         let left = most.saturating_sub(self.passed);
@@ -404,6 +398,22 @@ impl Limit {
         }
         self.passed += chunk.len() as u64;
         Ok(chunk)
+    }
+
+    /// Refuses a coded body that goes on and on without decoding to anything: it is no way round the
+    /// limit, nor past the idle clock, which sees it come.
+    fn check_wire(&self, read: u64) -> Result<()> {
+        match self.most {
+            Some(most) if read > most.saturating_add(WIRE_SLACK) => Err(too_large(most)),
+            // Small pieces that are flushed one by one can be larger coded than decoded.
+            None if read > self.passed.saturating_mul(16).saturating_add(WIRE_SLACK) => {
+                Err(Error::new(
+                    ErrorKind::Decode,
+                    "the body's coding goes on without decoding to anything",
+                ))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// How much to decode at once: one byte more than may pass shows that there is more.

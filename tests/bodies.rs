@@ -666,6 +666,11 @@ async fn empty_members_without_end_are_no_way_round_the_limit() {
         let fetch = client().fetch(server.url("/")).max_response_size(1000);
         let error = fetch.await.unwrap().bytes().await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ResponseTooLarge);
+
+        // Nor can they hold a reader who set none.
+        let mut stream = client().fetch(server.url("/")).await.unwrap();
+        let error = stream.chunk().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Decode);
     })
     .await;
 }
