@@ -61,12 +61,24 @@ impl Lease {
             return Err(refuse(deadline.elapsed(Phase::FirstByte).into()));
         }
         let (read, written) = (self.facts.traffic.read(), self.facts.traffic.written());
+        let Some(sender) = self.sender.take() else {
+            let error = Error::new(ErrorKind::ConnectionClosed, "the connection is spent");
+            return Err(refuse(error));
+        };
+        self.hold(&sender, request.body_mut());
         let interim = Interim::watch(&mut request);
-        self.hold(request.body_mut());
         let sending = async {
-            match &mut self.sender {
-                Sender::Http1(connection) => connection.sender.try_send_request(request).await,
-                Sender::Http2(sender) => sender.try_send_request(request).await,
+            match sender {
+                Sender::Http1(mut connection) => {
+                    let sending = connection.sender.try_send_request(request);
+                    self.sender = Some(Sender::Http1(connection));
+                    sending.await
+                }
+                Sender::Http2(mut connection) => {
+                    let sending = connection.try_send_request(request);
+                    drop(connection);
+                    sending.await
+                }
             }
         };
         let outcome = deadline.run(Phase::FirstByte, interim.guard(sending)).await;
@@ -95,10 +107,7 @@ impl Lease {
                 let error = refused.into_error();
                 // An error of hyper's is the end of an HTTP/1.1 connection: what was not written
                 // by now never will be. On h2 other streams are counted too.
-                let sent = match self.sender {
-                    Sender::Http1(_) => facts.traffic.written() > written,
-                    Sender::Http2(_) => true,
-                };
+                let sent = facts.is_http2 || facts.traffic.written() > written;
                 let how = Circumstances {
                     handed_back: request.is_some(),
                     unprocessed: is_unprocessed(&error),

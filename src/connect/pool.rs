@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Poll;
 
 use hyper::client::conn::{http1, http2};
@@ -193,7 +193,7 @@ impl Host {
         if let Some(shared) = &mut state.shared {
             shared.last_used = now;
             return Some(Lease {
-                sender: Sender::Http2(shared.sender.clone()),
+                sender: Some(Sender::Http2(shared.sender.clone())),
                 facts: Arc::clone(&shared.facts),
                 host: Arc::clone(self),
                 reused: true,
@@ -206,7 +206,7 @@ impl Host {
         }
         let idle = state.idle.pop()?;
         Some(Lease {
-            sender: Sender::Http1(idle.connection),
+            sender: Some(Sender::Http1(idle.connection)),
             facts: idle.facts,
             host: Arc::clone(self),
             reused: true,
@@ -246,7 +246,7 @@ impl Host {
         timings: &mut Timings,
     ) -> Result<Lease> {
         let opened = match connector.connect(origin, demand, deadline, timings).await {
-            Ok(connected) => open(connected, deadline).await,
+            Ok(connected) => open(connected, Arc::downgrade(self), deadline).await,
             Err(error) => Err(error),
         };
         let (sender, facts) = match opened {
@@ -279,13 +279,22 @@ impl Host {
         }
         drop(state);
         Ok(Lease {
-            sender,
+            sender: Some(sender),
             facts,
             host: Arc::clone(self),
             reused: false,
             is_last: false,
             uploading: None,
         })
+    }
+
+    /// Lets go of the h2 connection, if it still is the one that everybody shares.
+    fn retire(&self, facts: &Arc<Facts>) {
+        let mut state = self.state();
+        let is_it = |shared: &Shared| Arc::ptr_eq(&shared.facts, facts);
+        if state.shared.as_ref().is_some_and(is_it) {
+            state.shared = None;
+        }
     }
 
     fn is_in_use(self: &Arc<Self>, now: Instant) -> bool {
@@ -314,7 +323,11 @@ impl State {
 }
 
 /// Speaks HTTP on a fresh connection, in the protocol that ALPN chose.
-async fn open(connected: Connected<Stream>, deadline: Deadline) -> Result<(Sender, Arc<Facts>)> {
+async fn open(
+    connected: Connected<Stream>,
+    host: Weak<Host>,
+    deadline: Deadline,
+) -> Result<(Sender, Arc<Facts>)> {
     let Connected { stream, remote } = connected;
     let tls = stream.as_tls();
     let facts = Arc::new(Facts {
@@ -325,13 +338,18 @@ async fn open(connected: Connected<Stream>, deadline: Deadline) -> Result<(Sende
         credential: tls.map(TlsStream::credential).unwrap_or_default(),
         is_http2: tls.is_some_and(TlsStream::speaks_h2),
     });
-    match speak(stream, facts.is_http2, deadline).await {
+    match speak(stream, &facts, host, deadline).await {
         Ok(sender) => Ok((sender, facts)),
         Err(error) => Err(error.with_verdict(facts.verdict.clone())),
     }
 }
 
-async fn speak(stream: Stream, is_http2: bool, deadline: Deadline) -> Result<Sender> {
+async fn speak(
+    stream: Stream,
+    facts: &Arc<Facts>,
+    host: Weak<Host>,
+    deadline: Deadline,
+) -> Result<Sender> {
     let failed = |error: hyper::Error| {
         Error::new(
             ErrorKind::ConnectionClosed,
@@ -343,7 +361,7 @@ async fn speak(stream: Stream, is_http2: bool, deadline: Deadline) -> Result<Sen
     let io = TokioIo::new(stream);
     // The drivers end with their connection. What went wrong is told to whoever has a request or a
     // body on it.
-    if is_http2 {
+    if facts.is_http2 {
         let handshake = http2::Builder::new(TokioExecutor::new())
             .max_header_list_size(limits::RESPONSE_HEAD)
             .handshake(io);
@@ -351,8 +369,13 @@ async fn speak(stream: Stream, is_http2: bool, deadline: Deadline) -> Result<Sen
             .run(Phase::FirstByte, handshake)
             .await?
             .map_err(failed)?;
+        let driven = Arc::clone(facts);
         tokio::spawn(async move {
             let _ = driver.await;
+            // The pool's sender goes too, so that no request is left behind with it.
+            if let Some(host) = host.upgrade() {
+                host.retire(&driven);
+            }
         });
         Ok(Sender::Http2(sender))
     } else {
@@ -391,7 +414,10 @@ async fn speak(stream: Stream, is_http2: bool, deadline: Deadline) -> Result<Sen
 /// Dropped, it closes an HTTP/1.1 connection; an h2 connection is everybody's and stays.
 #[derive(Debug)]
 pub(crate) struct Lease {
-    pub(super) sender: Sender,
+    /// Until an h2 connection has been given the request. hyper's channel may keep a request that
+    /// is put in while the connection closes, and fails it when the last sender is gone: whoever
+    /// waits for the answer must not have one.
+    pub(super) sender: Option<Sender>,
     pub(super) facts: Arc<Facts>,
     host: Arc<Host>,
     pub(super) reused: bool,
@@ -437,12 +463,12 @@ impl Lease {
     }
 
     pub(crate) fn is_http2(&self) -> bool {
-        matches!(self.sender, Sender::Http2(_))
+        self.facts.is_http2
     }
 
     /// Ties the upload of a request to this lease.
-    pub(super) fn hold(&mut self, payload: &mut Outgoing) {
-        let driver = match &self.sender {
+    pub(super) fn hold(&mut self, sender: &Sender, payload: &mut Outgoing) {
+        let driver = match sender {
             Sender::Http1(connection) => Some(connection.driver.clone()),
             Sender::Http2(_) => None,
         };
@@ -466,7 +492,7 @@ impl Lease {
     /// A response that has overtaken its request ends the upload (RFC 9112 §9.5, RFC 9113
     /// §8.1): over HTTP/1.1 the next request would wait for the end of this one.
     pub(crate) fn give_back(self) {
-        let Sender::Http1(connection) = self.sender else {
+        let Some(Sender::Http1(connection)) = self.sender else {
             return;
         };
         let is_uploading = |uploading: &Uploading| !uploading.leash.upload_is_over();
@@ -487,21 +513,15 @@ impl Lease {
 
     /// The shared connection failed a request: nobody else should find it.
     pub(super) fn retire(&self) {
-        if !self.is_http2() {
-            return;
-        }
-        let mut state = self.host.state();
-        let is_ours = |shared: &Shared| Arc::ptr_eq(&shared.facts, &self.facts);
-        if state.shared.as_ref().is_some_and(is_ours) {
-            state.shared = None;
-        }
+        self.host.retire(&self.facts);
     }
 
     /// Waits until the connection has seen the end of the request before.
     async fn is_usable(&mut self) -> bool {
         match &mut self.sender {
-            Sender::Http1(connection) => connection.sender.ready().await.is_ok(),
-            Sender::Http2(sender) => sender.ready().await.is_ok(),
+            Some(Sender::Http1(connection)) => connection.sender.ready().await.is_ok(),
+            Some(Sender::Http2(sender)) => sender.ready().await.is_ok(),
+            None => false,
         }
     }
 }
@@ -565,11 +585,11 @@ mod tests {
             let remote = listener.local_addr().unwrap();
             let stream = Stream::plain(TcpStream::connect(remote).await.unwrap());
             let deadline = Deadline::start(limits::DEADLINE);
-            let opened = open(Connected { stream, remote }, deadline).await;
+            let opened = open(Connected { stream, remote }, Weak::new(), deadline).await;
             let (sender, facts) = opened.unwrap();
             let host = self.host(&origin(name), Demand::Verified);
             let lease = Lease {
-                sender,
+                sender: Some(sender),
                 facts,
                 host: Arc::clone(&host),
                 reused: false,
