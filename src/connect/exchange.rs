@@ -11,7 +11,7 @@ use http::{Request, Version};
 use hyper::body::Incoming;
 use tokio::sync::Notify;
 
-use super::failure::{explain, find, is_unprocessed};
+use super::failure::{explain, find, is_going_away, is_refused};
 use super::framing::{self, Doubt};
 use super::outgoing::Outgoing;
 use super::pool::{Lease, Sender};
@@ -108,9 +108,15 @@ impl Lease {
                 // An error of hyper's is the end of an HTTP/1.1 connection: what was not written
                 // by now never will be. On h2 other streams are counted too.
                 let sent = facts.is_http2 || facts.traffic.written() > written;
+                let going_away = is_going_away(&error);
                 let how = Circumstances {
                     handed_back: request.is_some(),
-                    unprocessed: is_unprocessed(&error),
+                    // h2 fails a stream by GOAWAY only above the last one that the peer will
+                    // process. But hyper fails one by it too that is on its way to the peer when
+                    // the GOAWAY comes, whichever the last one is; it has not come to the payload
+                    // then.
+                    unprocessed: is_refused(&error) || going_away && self.upload_has_begun(),
+                    going_away,
                     reused: self.reused,
                     answered: facts.traffic.read() > read,
                 };

@@ -114,17 +114,16 @@ fn is_driver_gone(error: &hyper::Error) -> bool {
     error.to_string() == "dispatch task is gone"
 }
 
-/// RFC 9113 §8.7: the two ways in which h2 says that a request was not acted on.
-pub(super) fn is_unprocessed(error: &hyper::Error) -> bool {
+/// RFC 9113 §8.7: the stream was closed before anything was done about its request.
+pub(super) fn is_refused(error: &hyper::Error) -> bool {
+    find::<h2::Error>(error)
+        .is_some_and(|h2| h2.is_remote() && h2.reason() == Some(h2::Reason::REFUSED_STREAM))
+}
+
+/// The peer shuts the connection down (RFC 9113 §6.8).
+pub(super) fn is_going_away(error: &hyper::Error) -> bool {
     find::<h2::Error>(error).is_some_and(|h2| {
-        h2.is_remote()
-            && match h2.reason() {
-                Some(h2::Reason::REFUSED_STREAM) => true,
-                // h2 fails a stream with the connection's GOAWAY only if it is above the last one
-                // that the peer will process.
-                Some(h2::Reason::NO_ERROR) => h2.is_go_away(),
-                _ => false,
-            }
+        h2.is_remote() && h2.is_go_away() && h2.reason() == Some(h2::Reason::NO_ERROR)
     })
 }
 

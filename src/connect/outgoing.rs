@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
@@ -68,12 +69,12 @@ impl Outgoing {
     pub(super) fn leash(&mut self) -> Option<Leash> {
         let upload = self.0.as_deref_mut()?;
         let (held, let_go) = oneshot::channel();
-        let outcome = Arc::default();
+        let progress = Arc::default();
         upload.leash = Some(Led {
             let_go,
-            outcome: Arc::clone(&outcome),
+            progress: Arc::clone(&progress),
         });
-        Some(Leash { held, outcome })
+        Some(Leash { held, progress })
     }
 }
 
@@ -82,11 +83,16 @@ impl Outgoing {
 #[derive(Debug)]
 pub(super) struct Leash {
     held: oneshot::Sender<Infallible>,
-    outcome: Arc<Outcome>,
+    progress: Arc<Progress>,
 }
 
-/// How an upload ended; unset while it goes on, and for good if it was given up.
-type Outcome = OnceLock<Result<(), Error>>;
+/// How far an upload has come.
+#[derive(Debug, Default)]
+struct Progress {
+    begun: AtomicBool,
+    /// Unset while it goes on, and for good if it was given up.
+    outcome: OnceLock<Result<(), Error>>,
+}
 
 impl Leash {
     /// Whether everything has been taken off to be written, or the upload has failed.
@@ -94,21 +100,26 @@ impl Leash {
         self.held.is_closed()
     }
 
+    /// Whether any of it was asked for.
+    pub(super) fn upload_has_begun(&self) -> bool {
+        self.progress.begun.load(Ordering::Relaxed)
+    }
+
     /// Why the upload failed. h2 tells whoever waits for the response only that it did.
     pub(super) fn failure(&self) -> Option<&Error> {
-        self.outcome.get()?.as_ref().err()
+        self.progress.outcome.get()?.as_ref().err()
     }
 
     /// Whether everything has been taken off to be written.
     pub(super) fn all_was_taken(&self) -> bool {
-        matches!(self.outcome.get(), Some(Ok(())))
+        matches!(self.progress.outcome.get(), Some(Ok(())))
     }
 }
 
 /// The other end of a [`Leash`].
 struct Led {
     let_go: oneshot::Receiver<Infallible>,
-    outcome: Arc<Outcome>,
+    progress: Arc<Progress>,
 }
 
 impl Body for Outgoing {
@@ -126,6 +137,7 @@ impl Body for Outgoing {
         if !matches!(polled, Ok(Some(_))) || upload.source.is_spent() {
             if let Some(led) = &upload.leash {
                 let _ = led
+                    .progress
                     .outcome
                     .set(polled.as_ref().map(drop).map_err(Error::clone));
             }
@@ -153,6 +165,7 @@ impl Body for Outgoing {
 impl Upload {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Error>> {
         if let Some(led) = &mut self.leash {
+            led.progress.begun.store(true, Ordering::Relaxed);
             if Pin::new(&mut led.let_go).poll(cx).is_ready() {
                 return Poll::Ready(Err(Error::new(
                     ErrorKind::Payload,
@@ -280,6 +293,7 @@ mod tests {
             let mut body = Outgoing::whole(bytes.clone());
             let leash = body.leash().unwrap();
             let mut sent = Vec::new();
+            assert!(!leash.upload_has_begun());
             while !body.is_end_stream() {
                 assert!(!leash.upload_is_over());
                 assert_eq!(body.size_hint().exact(), Some((length - sent.len()) as u64));
@@ -287,7 +301,7 @@ mod tests {
                 assert!(piece.len() <= PIECE);
                 sent.extend_from_slice(&piece);
             }
-            assert!(leash.upload_is_over() && leash.all_was_taken());
+            assert!(leash.upload_has_begun() && leash.upload_is_over() && leash.all_was_taken());
             assert_eq!(sent, bytes);
         }
     }

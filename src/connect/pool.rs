@@ -466,6 +466,12 @@ impl Lease {
         self.facts.is_http2
     }
 
+    /// Whether hyper has come to send the payload.
+    pub(super) fn upload_has_begun(&self) -> bool {
+        let has_begun = |uploading: &Uploading| uploading.leash.upload_has_begun();
+        self.uploading.as_ref().is_some_and(has_begun)
+    }
+
     /// Ties the upload of a request to this lease.
     pub(super) fn hold(&mut self, sender: &Sender, payload: &mut Outgoing) {
         let driver = match sender {

@@ -8,6 +8,8 @@ pub(crate) struct Circumstances {
     pub(crate) handed_back: bool,
     /// h2 says that the stream was not processed: REFUSED_STREAM, or a GOAWAY below it.
     pub(crate) unprocessed: bool,
+    /// The connection was being shut down, and it is not known which requests are still processed.
+    pub(crate) going_away: bool,
     /// The connection had served a request before: its server may have closed it as idle.
     pub(crate) reused: bool,
     /// A byte came back after the request was sent.
@@ -20,7 +22,8 @@ impl Circumstances {
         if self.handed_back {
             return true;
         }
-        repeatable && (self.unprocessed || (self.reused && idempotent && !self.answered))
+        let was_lost = self.going_away || (self.reused && !self.answered);
+        repeatable && (self.unprocessed || (idempotent && was_lost))
     }
 }
 
@@ -43,6 +46,11 @@ mod tests {
             reused: true,
             ..Default::default()
         };
+        let going_away = Circumstances {
+            going_away: true,
+            answered: true,
+            ..Default::default()
+        };
         let fresh = Circumstances::default();
         let answered = Circumstances {
             answered: true,
@@ -53,6 +61,9 @@ mod tests {
             (handed_back, false, false, true),
             (unprocessed, false, true, true),
             (unprocessed, true, false, false),
+            (going_away, true, true, true),
+            (going_away, false, true, false),
+            (going_away, true, false, false),
             (stale, true, true, true),
             (stale, false, true, false),
             (stale, true, false, false),
