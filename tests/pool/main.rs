@@ -1,7 +1,11 @@
 //! Which connection serves a request: reuse, sharing, what is never shared, and what becomes of a
 //! connection whose request or response was left unfinished.
 #![cfg(feature = "lab")]
-#![expect(clippy::unwrap_used, reason = "what fails here fails a test")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "what fails here fails a test"
+)]
 
 use std::future::Future;
 use std::sync::Arc;
@@ -15,6 +19,7 @@ use urlfetch::{Client, ErrorKind, Method};
 
 mod replay;
 mod site;
+mod soak;
 mod unfinished;
 
 use site::{HOSTS, Http1, Http2, Site};

@@ -277,6 +277,12 @@ impl Http2 {
         self.frame(DATA, END_STREAM, stream, body.as_bytes()).await;
     }
 
+    /// The same without an end.
+    pub(crate) async fn begin_reply(&mut self, stream: u32, body: &str) {
+        self.frame(HEADERS, END_HEADERS, stream, &[0x88]).await;
+        self.frame(DATA, 0, stream, body.as_bytes()).await;
+    }
+
     pub(crate) async fn reset(&mut self, stream: u32, reason: h2::Reason) {
         let code = u32::from(reason).to_be_bytes();
         self.frame(RST_STREAM, 0, stream, &code).await;
@@ -334,18 +340,24 @@ pub(crate) enum HangUp {
 
 /// A payload's stream of one piece, which ends after it or stays silent for ever.
 pub(crate) struct Once {
-    piece: Option<Bytes>,
+    piece: Option<&'static str>,
     stays: Option<mpsc::Sender<Infallible>>,
 }
 
 impl Once {
     pub(crate) fn new(piece: &'static str) -> Self {
         Self {
-            piece: Some(piece.into()),
+            piece: Some(piece),
             stays: None,
         }
     }
+
+    pub(crate) fn that_panics() -> Self {
+        Self::new(PANIC)
+    }
 }
+
+const PANIC: &str = "panic";
 
 /// A payload that does not end, and what is closed when it is dropped.
 pub(crate) fn endless() -> (Payload, mpsc::Receiver<Infallible>) {
@@ -362,7 +374,8 @@ impl Stream for Once {
 
     fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         match (self.piece.take(), &self.stays) {
-            (Some(piece), _) => Poll::Ready(Some(Ok(piece))),
+            (Some(PANIC), _) => panic!("as the test has it"),
+            (Some(piece), _) => Poll::Ready(Some(Ok(piece.into()))),
             (None, None) => Poll::Ready(None),
             (None, Some(_)) => Poll::Pending,
         }

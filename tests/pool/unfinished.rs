@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use h2::Reason;
 use http::Response;
 use tokio::sync::{Notify, mpsc};
-use urlfetch::{Bytes, Method, Phase};
+use urlfetch::{Bytes, ErrorKind, Method, Payload, Phase};
 
-use crate::site::{Http1, Site, endless};
+use crate::site::{Http1, Http2, Once, Site, endless};
 use crate::soon;
 
 #[tokio::test]
@@ -72,7 +73,7 @@ async fn a_response_dropped_before_its_end_cancels_its_http2_stream_alone() {
         endless.chunk().await.unwrap().unwrap();
         let mut other = client.fetch(site.url("/")).await.unwrap();
         drop(endless);
-        assert_eq!(soon(was_reset.recv()).await.unwrap(), h2::Reason::CANCEL);
+        assert_eq!(soon(was_reset.recv()).await.unwrap(), Reason::CANCEL);
         assert_eq!(other.chunk().await.unwrap().unwrap(), "whole");
     }
     assert_eq!(site.connections(), 1);
@@ -222,4 +223,35 @@ async fn a_fetch_that_is_dropped_ends_its_upload() {
         assert!(fetch.await.unwrap_err().is_cancelled());
         soon(dropped.recv()).await;
     }
+}
+
+/// RFC 9113 section 8.1 has NO_ERROR after a whole response. Before its end it is a cut like any
+/// other, and hyper takes it for the end.
+#[tokio::test]
+async fn an_http2_body_that_is_cut_off_is_no_body_with_any_code() {
+    for reason in [Reason::NO_ERROR, Reason::CANCEL, Reason::INTERNAL_ERROR] {
+        let site = Site::start("h2", move |_, stream| async move {
+            let mut http = Http2::new(stream).await;
+            while let Some(id) = http.request().await {
+                http.begin_reply(id, "half").await;
+                http.reset(id, reason).await;
+            }
+        })
+        .await;
+        let response = site.client().fetch(site.url("/")).await.unwrap();
+        let error = response.bytes().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionClosed, "{reason:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_payload_that_panics_ends_its_own_fetch_by_name() {
+    let site = Site::start("http/1.1", |_, stream| async move {
+        Http1::new(stream).closed().await;
+    })
+    .await;
+    let payload = Payload::stream(Once::that_panics());
+    let request = site.client().fetch(site.url("/")).method(Method::POST);
+    let error = request.payload(payload).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionClosed, "{error}");
 }
