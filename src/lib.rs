@@ -19,7 +19,8 @@
 //! [`fetch`] uses one [`Client`] for the process, which is as the environment says. A client of
 //! your own has roots, an identity and a policy of its own; [`RequestBuilder`] sets what holds for
 //! one call; [`Response`] has the [`Verdict`] on its peer, whether it was good or not;
-//! [`Error`] says what was tried and why it stopped.
+//! [`Error`] says what was tried and why it stopped. [`Client`] is a
+//! [`tower_service::Service`] too, so that tower's layers apply to it.
 //!
 //! # One fetch
 //!
