@@ -3,12 +3,8 @@
 use std::pin::pin;
 use std::sync::Arc;
 
-use http::header::{
-    ACCEPT, ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, HOST, RANGE,
-    TRANSFER_ENCODING, UPGRADE, USER_AGENT,
-};
-use http::uri::Authority;
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use http::{HeaderValue, Method, Request, StatusCode, Uri};
 use http_body::Body as _;
 use tokio::time::Instant;
 use tracing::Instrument;
@@ -18,8 +14,9 @@ use crate::body::{Body, Reading};
 use crate::client::{Client, Shared, in_one_runtime};
 use crate::connect::outgoing::Outgoing;
 use crate::connect::{Choice, Exchange, Lease, Origin};
-use crate::decode::{self, Decoder};
+use crate::decode::Decoder;
 use crate::error::{Error, ErrorKind, Result};
+use crate::headers::{add_headers, check_headers};
 use crate::limits::{self, Clock, Deadline};
 use crate::payload::Payload;
 use crate::redirect;
@@ -118,7 +115,7 @@ impl Fetch {
 
     /// One request and the head of its response.
     async fn hop(&mut self, shared: &Shared) -> Result<Exchange> {
-        let origin = self.admit()?;
+        let origin = Origin::admit(&self.asked.url, self.allow_http)?;
         let span = trace::hop(
             &self.asked.method,
             &self.asked.url,
@@ -143,28 +140,6 @@ impl Fetch {
             Err(error) => trace::stopped(&span, error),
         }
         outcome
-    }
-
-    /// The origin of the URL, if it may be fetched at all.
-    fn admit(&self) -> Result<Origin> {
-        let url = &self.asked.url;
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err(Error::new(
-                ErrorKind::InvalidUrl,
-                "the URL holds a user name or a password, which end up in logs",
-            )
-            .with_hint(Some("send them by RequestBuilder::basic_auth")));
-        }
-        if url.scheme() == "http" && !self.allow_http {
-            return Err(Error::new(
-                ErrorKind::InvalidUrl,
-                "the URL's scheme is http, which proves nobody's identity",
-            )
-            .with_hint(Some(
-                "use https, or allow it by ClientBuilder::allow_http(true)",
-            )));
-        }
-        Origin::of(url)
     }
 
     /// Sends the request, a second time if the first cannot have been acted on.
@@ -350,68 +325,6 @@ impl Fetch {
     }
 }
 
-/// Adds what every request has and this one lacks. Whether the codings asked for are ours.
-fn add_headers(headers: &mut HeaderMap, user_agent: &HeaderValue) -> bool {
-    if !headers.contains_key(USER_AGENT) {
-        headers.insert(USER_AGENT, user_agent.clone());
-    }
-    if !headers.contains_key(ACCEPT) {
-        headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
-    }
-    // Who asks for codings gets the bytes as they are on the wire, and part of a coded body is of
-    // no use to anybody.
-    if headers.contains_key(ACCEPT_ENCODING) || headers.contains_key(RANGE) {
-        return false;
-    }
-    if let Some(codings) = decode::accept_encoding() {
-        headers.insert(ACCEPT_ENCODING, codings.clone());
-    }
-    true
-}
-
-/// Refuses headers that say where the request ends otherwise than its payload does, or that ask
-/// for a protocol that we would not understand (RFC 9112 §6, RFC 9110 §7.8).
-fn check_headers(headers: &HeaderMap, length: Option<u64>) -> Result<()> {
-    let invalid = |why: &'static str| Err(Error::new(ErrorKind::InvalidRequest, why));
-    if headers.contains_key(TRANSFER_ENCODING) {
-        return invalid("Transfer-Encoding is ours to set: it follows from the payload");
-    }
-    if headers.contains_key(UPGRADE) {
-        return invalid("Upgrade asks for a protocol that is not HTTP");
-    }
-    if headers.get_all(HOST).iter().count() > 1 {
-        return invalid("there is more than one Host");
-    }
-    // Over h2 it becomes part of the target, so a slash or a question mark would change the path.
-    let is_authority = |host: &HeaderValue| {
-        let authority = Authority::try_from(host.as_bytes());
-        authority.is_ok_and(|authority| !authority.as_str().contains('@'))
-    };
-    if headers.get(HOST).is_some_and(|host| !is_authority(host)) {
-        return invalid("Host is not a host with or without a port");
-    }
-    // RFC 9110 §8.6: digits alone. Rust's own parser takes a sign too.
-    let digits = |text: &&str| text.bytes().all(|byte| byte.is_ascii_digit());
-    for value in headers.get_all(CONTENT_LENGTH) {
-        let text = value.to_str().ok().filter(digits);
-        let said = text.and_then(|text| text.parse().ok());
-        if said.is_none() || said != length {
-            return invalid("Content-Length is not the payload's length");
-        }
-    }
-    if headers.get_all(CONTENT_LENGTH).iter().count() > 1 {
-        return invalid("there is more than one Content-Length");
-    }
-    for value in headers.get_all(CONNECTION) {
-        if !value.as_bytes().eq_ignore_ascii_case(b"close")
-            && !value.as_bytes().eq_ignore_ascii_case(b"keep-alive")
-        {
-            return invalid("Connection may be close or keep-alive");
-        }
-    }
-    Ok(())
-}
-
 fn unwritable() -> Error {
     Error::new(
         ErrorKind::InvalidRequest,
@@ -421,64 +334,3 @@ fn unwritable() -> Error {
 
 /// Methods whose meaning is in their payload (RFC 9110 §9.3, RFC 5789).
 const EXPECT_PAYLOAD: [Method; 3] = [Method::POST, Method::PUT, Method::PATCH];
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn headers_that_contradict_the_payload_are_refused() {
-        type Fields = &'static [(&'static str, &'static str)];
-        let rows: [(Fields, Option<u64>, bool); 18] = [
-            (&[], Some(0), true),
-            (&[("content-length", "3")], Some(3), true),
-            (&[("content-length", "3")], Some(4), false),
-            (&[("content-length", "3")], None, false),
-            (
-                &[("content-length", "3"), ("content-length", "3")],
-                Some(3),
-                false,
-            ),
-            (&[("content-length", "+3")], Some(3), false),
-            (&[("transfer-encoding", "chunked")], None, false),
-            (&[("upgrade", "websocket")], Some(0), false),
-            (&[("connection", "close")], Some(0), true),
-            (&[("connection", "Keep-Alive")], Some(0), true),
-            (&[("connection", "upgrade")], Some(0), false),
-            (&[("host", "a")], Some(0), true),
-            (&[("host", "[::1]:8443")], Some(0), true),
-            (&[("host", "a"), ("host", "b")], Some(0), false),
-            (&[("host", "a/b")], Some(0), false),
-            (&[("host", "user@a")], Some(0), false),
-            (&[("host", "")], Some(0), false),
-            (&[("expect", "100-continue")], Some(3), true),
-        ];
-        for (fields, length, expected) in rows {
-            let mut headers = HeaderMap::new();
-            for (name, value) in fields {
-                headers.append(*name, HeaderValue::from_str(value).unwrap());
-            }
-            let checked = check_headers(&headers, length);
-            assert_eq!(checked.is_ok(), expected, "{fields:?} {length:?}");
-        }
-    }
-
-    #[test]
-    fn codings_are_ours_only_if_the_caller_said_nothing() {
-        for (name, value, ours) in [
-            ("x", "y", true),
-            ("accept-encoding", "gzip", false),
-            ("range", "bytes=0-1", false),
-        ] {
-            let mut headers = HeaderMap::new();
-            headers.insert(name, HeaderValue::from_static(value));
-            let agent = HeaderValue::from_static("test");
-            assert_eq!(add_headers(&mut headers, &agent), ours, "{name}");
-            let asks = headers.contains_key(ACCEPT_ENCODING);
-            assert_eq!(
-                asks,
-                (ours && decode::accept_encoding().is_some()) || name == "accept-encoding"
-            );
-        }
-    }
-}

@@ -100,6 +100,7 @@ mod charset;
 mod connect;
 mod decode;
 mod fetch;
+mod headers;
 mod limits;
 mod redirect;
 mod service;

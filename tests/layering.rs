@@ -58,6 +58,7 @@ const ROOMS: &[&str] = &[
     "tls/crypto",
     // What is said of it all.
     "trace",
+    "headers",
     "error",
     // The pure rooms.
     "connect/framing",
@@ -89,6 +90,7 @@ const DECISIONS: &[&str] = &[
     "connect/origin",
     "connect/replay",
     "decode/*",
+    "headers",
     "redirect",
     "tls/certificate",
     "tls/diagnose",

@@ -19,6 +19,27 @@ pub(crate) struct Origin {
 }
 
 impl Origin {
+    /// The origin of the URL, if it may be fetched at all.
+    pub(crate) fn admit(url: &Url, allow_http: bool) -> Result<Self> {
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(Error::new(
+                ErrorKind::InvalidUrl,
+                "the URL holds a user name or a password, which end up in logs",
+            )
+            .with_hint(Some("send them by RequestBuilder::basic_auth")));
+        }
+        if url.scheme() == "http" && !allow_http {
+            return Err(Error::new(
+                ErrorKind::InvalidUrl,
+                "the URL's scheme is http, which proves nobody's identity",
+            )
+            .with_hint(Some(
+                "use https, or allow it by ClientBuilder::allow_http(true)",
+            )));
+        }
+        Self::of(url)
+    }
+
     /// The origin of a URL, or why it cannot be fetched.
     pub(crate) fn of(url: &Url) -> Result<Self> {
         let invalid = |why: String| Error::new(ErrorKind::InvalidUrl, why).with_url(url);
@@ -155,6 +176,21 @@ mod tests {
                     "a redirect may have named it"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn a_url_is_admitted_with_https_and_without_a_password() {
+        for (url, allow_http, expected) in [
+            ("https://example.com/", false, true),
+            ("http://example.com/", false, false),
+            ("http://example.com/", true, true),
+            ("https://user@example.com/", true, false),
+            ("https://:password@example.com/", true, false),
+            ("ftp://example.com/", true, false),
+        ] {
+            let admitted = Origin::admit(&Url::parse(url).unwrap(), allow_http);
+            assert_eq!(admitted.is_ok(), expected, "{url} {allow_http}");
         }
     }
 
