@@ -7,7 +7,6 @@
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -19,8 +18,8 @@ use rustls::crypto::aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256;
 use rustls::crypto::ring::cipher_suite::TLS13_AES_128_GCM_SHA256;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use x509_cert::der::asn1::{AnyRef, ObjectIdentifier, UintRef};
-use x509_cert::der::oid::db::{DB, rfc4519, rfc5280, rfc5912};
-use x509_cert::der::{self, Decode, Reader, SliceReader, Tag, TagNumber, Tagged};
+use x509_cert::der::oid::db::{DB, rfc4519, rfc5912};
+use x509_cert::der::{self, Decode, Reader, SliceReader, Tag, Tagged};
 
 use super::layout::Layout;
 use super::shown::{Shown, ShownSentence, hex};
@@ -124,55 +123,14 @@ impl Certificate {
         UNIX_EPOCH + self.tbs().validity.not_after.to_unix_duration()
     }
 
-    /// The `dNSName` entries of its subjectAltName (RFC 5280 §4.2.1.6), in order, as they stand
-    /// there.
-    ///
-    /// None, if that extension cannot be read whole. Wildcards are as written; nothing is checked
-    /// or escaped.
-    pub fn dns_names(&self) -> impl Iterator<Item = &str> {
-        self.alternative_names(TagNumber::N2)
-            .filter_map(|name| std::str::from_utf8(name).ok())
-    }
-
-    /// The `iPAddress` entries of its subjectAltName, in order; one that is not of 4 or 16 bytes is
-    /// passed over.
-    pub fn ip_addresses(&self) -> impl Iterator<Item = IpAddr> {
-        self.alternative_names(TagNumber::N7).filter_map(|address| {
-            let v4 = <[u8; 4]>::try_from(address).map(IpAddr::from);
-            v4.or_else(|_| <[u8; 16]>::try_from(address).map(IpAddr::from))
-                .ok()
-        })
-    }
-
     /// The SHA-256 of the whole certificate, which people call its fingerprint.
     pub fn sha256(&self) -> [u8; 32] {
         self.0.sha256
     }
 
-    /// Whether it says it is a certificate authority's (basicConstraints, RFC 5280 §4.2.1.9).
-    pub fn is_ca(&self) -> bool {
-        let constraints = self
-            .extension(rfc5280::ID_CE_BASIC_CONSTRAINTS)
-            .map(sequence)
-            .unwrap_or_default();
-        constraints
-            .first()
-            .is_some_and(|ca| ca.tag() == Tag::Boolean && ca.value() == [0xff])
-    }
-
     /// Whether subject and issuer are the same name, which says nothing of who signed it.
     pub fn is_self_issued(&self) -> bool {
         self.subject_der() == self.issuer_der()
-    }
-
-    /// What the key may be used for: the object identifiers of extKeyUsage (RFC 5280 §4.2.1.12).
-    ///
-    /// `None` if it does not say; an empty list, which allows nothing, if it says so in a way that
-    /// cannot be read.
-    pub fn extended_key_usage(&self) -> Option<Vec<String>> {
-        let extension = self.extension(rfc5280::ID_CE_EXT_KEY_USAGE)?;
-        let purposes = Vec::<ObjectIdentifier>::from_der(extension).unwrap_or_default();
-        Some(purposes.iter().map(ToString::to_string).collect())
     }
 
     /// The kind and size of its key, such as `RSA 2048`, `EC P-256` or `Ed25519`.
@@ -266,43 +224,12 @@ impl Certificate {
         self.0.parsed.signature.as_bytes().unwrap_or_default()
     }
 
-    fn tbs(&self) -> &x509_cert::TbsCertificate {
+    pub(super) fn tbs(&self) -> &x509_cert::TbsCertificate {
         &self.0.parsed.tbs_certificate
     }
 
     fn original(&self, range: &Range<usize>) -> &[u8] {
         self.0.der.get(range.clone()).unwrap_or_default()
-    }
-
-    fn alternative_names(&self, kind: TagNumber) -> impl Iterator<Item = &[u8]> {
-        let names = self
-            .extension(rfc5280::ID_CE_SUBJECT_ALT_NAME)
-            .map(sequence)
-            .unwrap_or_default();
-        let wanted = Tag::ContextSpecific {
-            constructed: false,
-            number: kind,
-        };
-        names
-            .into_iter()
-            .filter(move |name| name.tag() == wanted)
-            .map(AnyRef::value)
-    }
-
-    /// What one extension holds, or `None` if there is none. One that is there twice holds nothing
-    /// that can be read: RFC 5280 §4.2 forbids it, and to take the first is to let somebody choose
-    /// what we see.
-    fn extension(&self, id: ObjectIdentifier) -> Option<&[u8]> {
-        let extensions = self.tbs().extensions.as_deref().unwrap_or_default();
-        let mut found = extensions
-            .iter()
-            .filter(|extension| extension.extn_id == id);
-        let first = found.next()?;
-        Some(if found.next().is_none() {
-            first.extn_value.as_bytes()
-        } else {
-            &[]
-        })
     }
 }
 
@@ -389,11 +316,6 @@ impl std::error::Error for MalformedCertificate {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         Some(&self.0)
     }
-}
-
-/// The elements of a SEQUENCE; none, if any of it is malformed.
-fn sequence(der: &[u8]) -> Vec<AnyRef<'_>> {
-    Vec::from_der(der).unwrap_or_default()
 }
 
 /// RSAPublicKey, RFC 8017 A.1.1.

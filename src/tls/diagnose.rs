@@ -4,11 +4,11 @@
 use std::time::Duration;
 
 use rustls::crypto::WebPkiSupportedAlgorithms;
-use rustls::pki_types::{SubjectPublicKeyInfoDer, UnixTime};
-use webpki::RawPublicKeyEntity;
+use rustls::pki_types::UnixTime;
 use x509_cert::der::DateTime;
 
 use super::certificate::Certificate;
+use super::signature::Signed;
 use super::verdict::{Code, Reason};
 
 /// A chain from whose leaf no path was found.
@@ -100,21 +100,7 @@ impl Pathless<'_> {
 
     fn is_self_signed(&self) -> bool {
         let leaf = self.leaf;
-        leaf.is_self_issued()
-            && self
-                .algorithms
-                .all
-                .iter()
-                .filter(|algorithm| {
-                    algorithm.signature_alg_id().as_ref() == leaf.signature_algorithm_der()
-                })
-                .any(|algorithm| {
-                    RawPublicKeyEntity::try_from(&SubjectPublicKeyInfoDer::from(leaf.spki_der()))
-                        .and_then(|key| {
-                            key.verify_signature(*algorithm, leaf.tbs_der(), leaf.signature())
-                        })
-                        .is_ok()
-                })
+        leaf.is_self_issued() && Signed::certificate(leaf).is_by(leaf.spki_der(), self.algorithms)
     }
 
     fn self_signed(&self) -> Reason {
