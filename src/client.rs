@@ -19,7 +19,7 @@ use crate::into_url::IntoUrl;
 use crate::limits::{self, Deadline};
 use crate::request::RequestBuilder;
 use crate::timings::Timings;
-use crate::tls::policy::{self, Demand, HttpsVerify, Said};
+use crate::tls::demand::{self, Demand, HttpsVerify, Said};
 use crate::tls::{Clock, Identity, Policy, Protocols, RootStore, TlsStream};
 use crate::trace;
 
@@ -306,7 +306,7 @@ impl ClientBuilder {
         let environment = |name: &str| std::env::var_os(name);
         let https_verify = HttpsVerify::read(&environment)?;
         let demand = https_verify.demand(said)?;
-        if policy::has_only_pythons(&environment) {
+        if demand::has_only_pythons(&environment) {
             static ONCE: Once = Once::new();
             ONCE.call_once(trace::pythons_variable);
         }

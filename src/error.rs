@@ -12,7 +12,7 @@ use crate::decode::DecodeError;
 use crate::limits::Elapsed;
 use crate::redirect::RedirectError;
 use crate::timings::{Phase, Timings};
-use crate::tls::policy::{Inadmissible, InvalidHttpsVerify, VerificationRequired};
+use crate::tls::demand::{Inadmissible, InvalidHttpsVerify, VerificationRequired};
 use crate::tls::shown::ShownSentence;
 use crate::tls::verdict::Verdict;
 

@@ -23,7 +23,7 @@ use crate::redirect;
 use crate::request::Asked;
 use crate::response::{Hop, Response};
 use crate::timings::{Phase, Timings};
-use crate::tls::policy::{Demand, Said};
+use crate::tls::demand::{Demand, Said};
 use crate::trace;
 
 impl Client {

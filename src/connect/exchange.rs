@@ -19,7 +19,7 @@ use super::replay::Circumstances;
 use crate::error::{Error, ErrorKind};
 use crate::limits::{self, Deadline};
 use crate::timings::Phase;
-use crate::tls::policy::Demand;
+use crate::tls::demand::Demand;
 
 /// A response whose head has come, and the connection that its body is still on.
 #[derive(Debug)]

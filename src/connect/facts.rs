@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::stream::Traffic;
 use crate::tls::callbacks::Credential;
-use crate::tls::policy::Peer;
+use crate::tls::demand::Peer;
 use crate::tls::verdict::Verdict;
 
 /// Found out when it was opened; of its traffic, what there is by now.

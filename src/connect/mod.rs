@@ -31,8 +31,8 @@ mod stream;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{self, Deadline};
 use crate::timings::{Phase, Timings};
+use crate::tls::demand::Demand;
 use crate::tls::handshake::{self, Failure};
-use crate::tls::policy::Demand;
 use crate::tls::{Clock, Identity, Policy, Protocols, RootStore, Ticketed, Tls, TlsStream};
 
 /// Makes connections under one configuration.

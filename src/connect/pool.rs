@@ -26,7 +26,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{self, Clock, Deadline};
 use crate::timings::{Phase, Timings};
 use crate::tls::TlsStream;
-use crate::tls::policy::Demand;
+use crate::tls::demand::Demand;
 use crate::trace;
 
 /// The open connections of one client.

@@ -17,8 +17,8 @@ use rustls::{
 use webpki::RawPublicKeyEntity;
 
 use super::certificate::Certificate;
+use super::demand::Demand;
 use super::identity::Identity;
-use super::policy::Demand;
 use super::verdict::{Refusal, Verdict};
 use super::verify::{Presented, Verifier};
 

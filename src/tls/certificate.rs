@@ -128,6 +128,11 @@ impl Certificate {
         self.0.sha256
     }
 
+    /// The SHA-256 of its SubjectPublicKeyInfo, which is what a [`Pin`](super::Pin) holds.
+    pub fn spki_sha256(&self) -> [u8; 32] {
+        sha256(self.spki_der())
+    }
+
     /// Whether subject and issuer are the same name, which says nothing of who signed it.
     pub fn is_self_issued(&self) -> bool {
         self.subject_der() == self.issuer_der()
@@ -529,6 +534,8 @@ pub(super) mod forge {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use super::forge::*;
     use super::*;
 

@@ -242,8 +242,25 @@ pub(super) fn not_yet_valid(whose: &str, not_before: UnixTime, now: UnixTime) ->
     ))
 }
 
+/// A certificate that ends in less than so many days, if it is valid now.
+pub(super) fn expires_soon(certificate: &Certificate, days: u32, now: UnixTime) -> Option<Reason> {
+    let until = certificate.not_after_unix();
+    let left = until.as_secs().checked_sub(now.as_secs())?;
+    (left < u64::from(days) * SECONDS_A_DAY).then(|| {
+        Reason::new(
+            Code::ExpiresSoon,
+            format!(
+                "the certificate of {} is valid until {}, and the policy demands {days} more days",
+                certificate.subject(),
+                date(until)
+            ),
+        )
+        .with_hint("the server needs a renewed one")
+    })
+}
+
 /// A moment as people write it (RFC 3339).
-fn date(moment: UnixTime) -> String {
+pub(super) fn date(moment: UnixTime) -> String {
     match DateTime::from_unix_duration(Duration::from_secs(moment.as_secs())) {
         Ok(date) => date.to_string(),
         Err(_) => format!("{} s after 1970", moment.as_secs()),
@@ -252,6 +269,8 @@ fn date(moment: UnixTime) -> String {
 
 /// Smallest RSA modulus: Baseline Requirements 6.1.5, and what the providers accept.
 const MIN_RSA_BITS: u64 = 2048;
+
+const SECONDS_A_DAY: u64 = 24 * 60 * 60;
 
 const ADD_THE_CA: &str =
     "if it is a CA of your own, add it by RootStore::add_pem_file or SSL_CERT_FILE";

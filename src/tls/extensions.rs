@@ -10,7 +10,7 @@ use x509_cert::der::oid::AssociatedOid;
 use x509_cert::der::oid::db::rfc5280;
 use x509_cert::der::{self, Decode, Tag, TagNumber, Tagged};
 use x509_cert::ext::Extension;
-use x509_cert::ext::pkix::{BasicConstraints, KeyUsage, SubjectKeyIdentifier};
+use x509_cert::ext::pkix::{KeyUsage, SubjectKeyIdentifier};
 
 use super::certificate::Certificate;
 
@@ -37,8 +37,13 @@ impl Certificate {
 
     /// Whether it says it is a certificate authority's (basicConstraints, RFC 5280 §4.2.1.9).
     pub fn is_ca(&self) -> bool {
-        self.basic_constraints()
-            .is_some_and(|constraints| constraints.ca)
+        let constraints = self
+            .extension(rfc5280::ID_CE_BASIC_CONSTRAINTS)
+            .and_then(|constraints| Vec::<AnyRef<'_>>::from_der(constraints).ok());
+        constraints
+            .as_deref()
+            .and_then(<[_]>::first)
+            .is_some_and(|ca| ca.tag() == Tag::Boolean && ca.value() == [0xff])
     }
 
     /// What the key may be used for: the object identifiers of extKeyUsage (RFC 5280 §4.2.1.12).
@@ -49,12 +54,6 @@ impl Certificate {
         let extension = self.extension(rfc5280::ID_CE_EXT_KEY_USAGE)?;
         let purposes = Vec::<ObjectIdentifier>::from_der(extension).unwrap_or_default();
         Some(purposes.iter().map(ToString::to_string).collect())
-    }
-
-    /// Whether it is a CA's, and how many CAs may stand below it; `None` also if that cannot be
-    /// read.
-    pub(crate) fn basic_constraints(&self) -> Option<BasicConstraints> {
-        self.decoded().and_then(Result::ok)
     }
 
     /// What its key may do; nothing, if that cannot be read, and `None` if it does not say.

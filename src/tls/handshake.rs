@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::callbacks::{Credential, WITNESS, Witness};
-use super::policy::Demand;
+use super::demand::Demand;
 use super::verdict::{Refusal, Verdict};
 use super::verify::Presented;
 use super::{Ticketed, Tls};

@@ -12,9 +12,12 @@ pub use certificate::{Anchor, Certificate, MalformedCertificate};
 pub use handshake::TlsStream;
 pub use hostname::{Mismatch, match_hostname};
 pub use identity::Identity;
+pub use pin::{MalformedPin, Pin};
 pub use policy::{Policy, Version};
+pub use profile::{Level, Rule};
+pub use revocation::{ExpirationPolicy, RevocationCheckDepth, UnknownStatusPolicy};
 pub use roots::{RootStore, Skipped};
-pub use verdict::{Check, Outcome, Reason, Subject, Verdict};
+pub use verdict::{CertStatus, Check, Outcome, Reason, Staple, Subject, Verdict};
 pub use verify::{Presented, Verifier, VerifierBuilder};
 
 /// Reads certificates from PEM, such as `CertificateDer::pem_file_iter`.
@@ -24,6 +27,7 @@ pub use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 pub(crate) mod callbacks;
 pub(crate) mod certificate;
 pub(crate) mod crypto;
+pub(crate) mod demand;
 mod diagnose;
 mod extensions;
 pub(crate) mod fault;
@@ -31,9 +35,14 @@ pub(crate) mod handshake;
 pub(crate) mod hostname;
 pub(crate) mod identity;
 mod layout;
+mod path;
+mod pin;
 pub(crate) mod platform;
 pub(crate) mod policy;
+mod profile;
+mod revocation;
 pub(crate) mod roots;
+mod search;
 pub(crate) mod shown;
 mod signature;
 pub(crate) mod sources;
@@ -42,7 +51,7 @@ pub(crate) mod verify;
 
 use crate::error::{Error, ErrorKind, Result};
 use callbacks::{Credentials, HandshakeVerifier};
-use policy::Demand;
+use demand::Demand;
 
 /// TLS under one policy, one set of roots, one identity and one demand.
 ///

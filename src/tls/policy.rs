@@ -1,11 +1,10 @@
-//! What is demanded of a peer, and who may demand less: [`Policy`], and the environment's word in
-//! it, HTTPSVERIFY. Pure: the environment is handed in as a function.
+//! What is demanded of a peer: [`Policy`].
 
-use std::ffi::OsString;
-use std::fmt;
-
-use super::shown::Shown;
-use super::verdict::Verdict;
+use super::path::Path;
+use super::pin::Pin;
+use super::profile::{Level, Profile, Rule};
+use super::revocation::{ExpirationPolicy, Revocation, RevocationCheckDepth, UnknownStatusPolicy};
+use super::verdict::{Code, Reason};
 
 /// What a peer's TLS must show beyond a valid path to a root and the right name.
 ///
@@ -14,25 +13,25 @@ use super::verdict::Verdict;
 /// ```
 /// use urlfetch::tls::{Policy, Version};
 ///
-/// let policy = Policy::strict().min_version(Version::Tls13);
+/// let policy = Policy::strict().min_version(Version::Tls13).min_days_left(7);
 /// assert_ne!(policy, Policy::default());
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
     min_version: Version,
-    demands_server_auth: bool,
+    profile: Profile,
+    revocation: Revocation,
+    pins: Vec<Pin>,
+    min_days_left: u32,
+    max_chain_length: usize,
 }
 
 impl Policy {
-    /// Everything the default demands, and also what public authorities must keep but a private
-    /// one may have left out.
-    ///
-    /// A leaf must say in so many words that it is for TLS servers: an extended key usage
-    /// extension with `id-kp-serverAuth` (Baseline Requirements 7.1.2.7.10). By default its
-    /// absence allows every purpose, as RFC 5280 §4.2.1.12 has it.
+    /// Holds peers to every [`Rule`] of the profile: what the Baseline Requirements and RFC 5280
+    /// ask of public authorities, and a private one may have left out.
     pub fn strict() -> Self {
         Self {
-            demands_server_auth: true,
+            profile: Profile::of(Level::Strict),
             ..Self::default()
         }
     }
@@ -43,12 +42,125 @@ impl Policy {
         self
     }
 
+    /// Takes one rule out of the strict profile, for a CA that cannot keep it. What the default
+    /// enforces cannot be taken out.
+    ///
+    /// ```no_run
+    /// use urlfetch::tls::{Policy, Rule};
+    ///
+    /// let rule = &Rule::all()[0];
+    /// let policy = Policy::strict().waive(rule);
+    /// ```
+    pub fn waive(mut self, rule: &'static Rule) -> Self {
+        self.profile.waive(rule);
+        self
+    }
+
+    /// Demands that a certificate on the path, the root included, has this key. Several pins are
+    /// alternatives: one of them has to be there. A pin never stands for a valid path or name.
+    pub fn pin(mut self, pin: impl Into<Pin>) -> Self {
+        self.pins.push(pin.into());
+        self
+    }
+
+    /// How far up the path CRLs are looked at; the whole chain unless said otherwise.
+    pub fn revocation_depth(mut self, depth: RevocationCheckDepth) -> Self {
+        self.revocation.depth = depth;
+        self
+    }
+
+    /// What becomes of certificates on which no CRL says anything, where there are CRLs; they are
+    /// refused unless said otherwise.
+    pub fn unknown_status(mut self, policy: UnknownStatusPolicy) -> Self {
+        self.revocation.unknown_status = policy;
+        self
+    }
+
+    /// What becomes of CRLs whose nextUpdate has passed; they are invalid unless said otherwise.
+    pub fn crl_expiration(mut self, policy: ExpirationPolicy) -> Self {
+        self.revocation.crl_expiration = policy;
+        self
+    }
+
+    /// Demands a stapled OCSP response that says that the leaf is good. One that is stapled is
+    /// believed, or refused, in any case.
+    pub fn require_staple(mut self) -> Self {
+        self.revocation.requires_staple = true;
+        self
+    }
+
+    /// Refuses a path of which a certificate below the root ends in less than so many days of 24
+    /// hours; 0 unless said otherwise.
+    pub fn min_days_left(mut self, days: u32) -> Self {
+        self.min_days_left = days;
+        self
+    }
+
+    /// How many certificates a path may have, the leaf included and the root not; self-issued CAs
+    /// do not count (RFC 5280 §4.2.1.9). Unless said otherwise 7, which is as far as webpki goes.
+    pub fn max_chain_length(mut self, most: usize) -> Self {
+        self.max_chain_length = most;
+        self
+    }
+
     pub(crate) fn oldest_version(&self) -> Version {
         self.min_version
     }
 
-    pub(crate) fn demands_server_auth(&self) -> bool {
-        self.demands_server_auth
+    pub(super) fn profile(&self) -> &Profile {
+        &self.profile
+    }
+
+    pub(super) fn revocation(&self) -> &Revocation {
+        &self.revocation
+    }
+
+    pub(super) fn days_left(&self) -> u32 {
+        self.min_days_left
+    }
+
+    pub(super) fn has_pins(&self) -> bool {
+        !self.pins.is_empty()
+    }
+
+    /// Whether one of the pinned keys is on the path, if any are pinned.
+    pub(super) fn judge_pins(&self, path: &Path) -> Option<Reason> {
+        let mut on_path = path.certificates.iter().chain([path.anchor.certificate()]);
+        if self.pins.is_empty() || on_path.any(|each| self.pins.contains(&Pin::of(each))) {
+            return None;
+        }
+        let shown: Vec<_> = path
+            .certificates
+            .iter()
+            .map(|each| Pin::of(each).to_string())
+            .collect();
+        Some(Reason::new(
+            Code::PinMismatch,
+            format!(
+                "none of the {} pinned keys is on the path; the keys there, the leaf's first, are {} and the root's {}",
+                self.pins.len(),
+                shown.join(", "),
+                Pin::of(path.anchor.certificate())
+            ),
+        ))
+    }
+
+    /// Whether the path is too long.
+    pub(super) fn judge_length(&self, path: &Path) -> Option<Reason> {
+        let counted = path
+            .intermediates()
+            .iter()
+            .filter(|each| !each.is_self_issued());
+        let length = 1 + counted.count();
+        (length > self.max_chain_length).then(|| {
+            Reason::new(
+                Code::ChainTooLong,
+                format!(
+                    "the path has {length} certificates below the root, and the policy allows {}",
+                    self.max_chain_length
+                ),
+            )
+        })
     }
 }
 
@@ -57,8 +169,12 @@ impl Default for Policy {
         Self {
             // TLS 1.0 and 1.1 are "MUST NOT" (RFC 8996).
             min_version: Version::Tls12,
-            // RFC 5280 §4.2.1.12: without the extension, no purpose is excluded.
-            demands_server_auth: false,
+            profile: Profile::of(Level::Default),
+            revocation: Revocation::default(),
+            pins: Vec::new(),
+            min_days_left: 0,
+            // webpki's MAX_SUB_CA_COUNT is 6.
+            max_chain_length: 7,
         }
     }
 }
@@ -71,298 +187,4 @@ pub enum Version {
     Tls12,
     /// TLS 1.3 (RFC 8446).
     Tls13,
-}
-
-/// Whether a connection may be used without its peer having proved who it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Demand {
-    /// The peer must be verified.
-    Verified,
-    /// The peer is judged and reported, and used whatever comes of it.
-    Reported,
-}
-
-impl Demand {
-    /// The last look before a request is written: does this connection meet the demand, whatever
-    /// went wrong above?
-    pub(crate) fn admits(self, https: bool, peer: Peer<'_>) -> Result<(), Inadmissible> {
-        match (https, peer, self) {
-            (false, Peer::Plain, _) => Ok(()),
-            (true, Peer::Tls(verdict), Self::Verified) if verdict.is_verified() => Ok(()),
-            (true, Peer::Tls(_), Self::Reported) => Ok(()),
-            (true, Peer::Tls(_), Self::Verified) => Err(Inadmissible::Unverified),
-            (true, Peer::Plain, _) => Err(Inadmissible::Plain),
-            (false, Peer::Tls(_), _) => Err(Inadmissible::Misdirected),
-        }
-    }
-}
-
-/// What is at the other end of a connection.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Peer<'a> {
-    /// Whoever answered: there is no TLS.
-    Plain,
-    /// A TLS peer that was judged.
-    Tls(&'a Verdict),
-}
-
-/// Why a connection was not used for a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Inadmissible {
-    Unverified,
-    Plain,
-    Misdirected,
-}
-
-impl fmt::Display for Inadmissible {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Unverified => "the connection's peer is not verified and the request demands it",
-            Self::Plain => "the URL says https and the connection has no TLS",
-            Self::Misdirected => "the URL says http and the connection has TLS",
-        })
-    }
-}
-
-impl std::error::Error for Inadmissible {}
-
-/// What HTTPSVERIFY says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum HttpsVerify {
-    /// Unset or empty.
-    Unset,
-    /// `1`: nobody in this process may do without verification.
-    Required,
-    /// `0`: who says nothing gets none.
-    Off,
-}
-
-impl HttpsVerify {
-    /// Reads the variable. White space is not forgiven.
-    pub(crate) fn read(environment: Environment<'_>) -> Result<Self, InvalidHttpsVerify> {
-        match environment(HTTPSVERIFY) {
-            None => Ok(Self::Unset),
-            Some(value) => match value.to_str() {
-                Some("") => Ok(Self::Unset),
-                Some("1") => Ok(Self::Required),
-                Some("0") => Ok(Self::Off),
-                _ => Err(InvalidHttpsVerify {
-                    value: value.to_string_lossy().into_owned(),
-                }),
-            },
-        }
-    }
-
-    /// What is demanded of a peer when `said` was said, or the environment's refusal of it.
-    pub(crate) fn demand(self, said: Said) -> Result<Demand, VerificationRequired> {
-        match (said, self) {
-            (Said::Verify | Said::Explicitly, _) => Ok(Demand::Verified),
-            (Said::Nothing, Self::Unset | Self::Required) => Ok(Demand::Verified),
-            (Said::Nothing, Self::Off) => Ok(Demand::Reported),
-            (Said::DoNotVerify, Self::Unset | Self::Off) => Ok(Demand::Reported),
-            (Said::DoNotVerify, Self::Required) => Err(VerificationRequired),
-        }
-    }
-}
-
-/// Who asks for what.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Said {
-    /// `fetch(url)` and `Client::new()`: the environment decides.
-    Nothing,
-    /// `Client::builder()` that said nothing of verification: it counts as explicit, and the
-    /// environment never loosens explicit code.
-    Explicitly,
-    /// `validate_certificate(true)`.
-    Verify,
-    /// `validate_certificate(false)`, `danger_accept_unverified()`.
-    DoNotVerify,
-}
-
-/// Is Python's variable set where ours is not? It is not read, and somebody may think it is.
-pub(crate) fn has_only_pythons(environment: Environment<'_>) -> bool {
-    let set = |name| environment(name).is_some_and(|value| !value.is_empty());
-    set("PYTHONHTTPSVERIFY") && !set(HTTPSVERIFY)
-}
-
-/// The environment, as `std::env::var_os` gives it.
-pub(crate) type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
-
-/// HTTPSVERIFY has a value that means nothing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct InvalidHttpsVerify {
-    value: String,
-}
-
-impl fmt::Display for InvalidHttpsVerify {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "HTTPSVERIFY is \"{}\"; it can be 1 (everything in this process is verified) or 0 \
-             (what does not ask for verification is only reported)",
-            Shown(&self.value)
-        )
-    }
-}
-
-impl std::error::Error for InvalidHttpsVerify {}
-
-/// Somebody asked not to verify, under HTTPSVERIFY=1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct VerificationRequired;
-
-impl fmt::Display for VerificationRequired {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("HTTPSVERIFY=1 demands verification and the code asked for none")
-    }
-}
-
-impl std::error::Error for VerificationRequired {}
-
-const HTTPSVERIFY: &str = "HTTPSVERIFY";
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn with(value: Option<&str>) -> impl Fn(&str) -> Option<OsString> {
-        let value = value.map(OsString::from);
-        move |name| (name == "HTTPSVERIFY").then(|| value.clone()).flatten()
-    }
-
-    #[test]
-    fn the_variable_is_read_to_the_letter() {
-        let rows: [(Option<&str>, Option<HttpsVerify>); 17] = [
-            (None, Some(HttpsVerify::Unset)),
-            (Some(""), Some(HttpsVerify::Unset)),
-            (Some("1"), Some(HttpsVerify::Required)),
-            (Some("0"), Some(HttpsVerify::Off)),
-            (Some("1 "), None),
-            (Some(" 1"), None),
-            (Some("0\n"), None),
-            (Some("01"), None),
-            (Some("00"), None),
-            (Some("2"), None),
-            (Some("-1"), None),
-            (Some("true"), None),
-            (Some("false"), None),
-            (Some("yes"), None),
-            (Some("off"), None),
-            (Some("\u{ff11}"), None),
-            (Some(" "), None),
-        ];
-        for (value, expected) in rows {
-            assert_eq!(HttpsVerify::read(&with(value)).ok(), expected, "{value:?}");
-        }
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn a_value_that_is_not_text_is_anything_else() {
-        use std::os::unix::ffi::OsStringExt;
-        let read = HttpsVerify::read(&|_| Some(OsString::from_vec(vec![b'1', 0xff])));
-        assert!(read.is_err());
-    }
-
-    #[test]
-    fn a_bad_value_is_named_cut_and_escaped_with_the_two_that_are_accepted() {
-        let value = format!("\u{1b}[31m{}", "x".repeat(10_000));
-        let message = HttpsVerify::read(&with(Some(&value)))
-            .unwrap_err()
-            .to_string();
-        assert!(message.contains("can be 1 ("), "{message}");
-        assert!(message.contains("or 0 ("), "{message}");
-        assert!(!message.contains('\u{1b}'), "{message}");
-        assert!(message.len() < 1_000, "{}", message.len());
-    }
-
-    #[test]
-    fn who_says_what_gets_what() {
-        use Demand::{Reported, Verified};
-        let rows = [
-            (HttpsVerify::Unset, Said::Nothing, Ok(Verified)),
-            (HttpsVerify::Unset, Said::DoNotVerify, Ok(Reported)),
-            (HttpsVerify::Unset, Said::Explicitly, Ok(Verified)),
-            (HttpsVerify::Unset, Said::Verify, Ok(Verified)),
-            (HttpsVerify::Required, Said::Nothing, Ok(Verified)),
-            (
-                HttpsVerify::Required,
-                Said::DoNotVerify,
-                Err(VerificationRequired),
-            ),
-            (HttpsVerify::Required, Said::Explicitly, Ok(Verified)),
-            (HttpsVerify::Required, Said::Verify, Ok(Verified)),
-            (HttpsVerify::Off, Said::Nothing, Ok(Reported)),
-            (HttpsVerify::Off, Said::DoNotVerify, Ok(Reported)),
-            (HttpsVerify::Off, Said::Explicitly, Ok(Verified)),
-            (HttpsVerify::Off, Said::Verify, Ok(Verified)),
-        ];
-        for (variable, said, expected) in rows {
-            assert_eq!(variable.demand(said), expected, "{variable:?} {said:?}");
-        }
-    }
-
-    #[test]
-    fn pythons_variable_is_noticed_only_where_ours_is_not_set() {
-        let rows = [
-            (None, None, false),
-            (Some("1"), None, true),
-            (Some("0"), Some(""), true),
-            (Some("1"), Some("1"), false),
-            (Some(""), None, false),
-        ];
-        for (pythons, ours, expected) in rows {
-            let environment = |name: &str| match name {
-                "PYTHONHTTPSVERIFY" => pythons.map(OsString::from),
-                "HTTPSVERIFY" => ours.map(OsString::from),
-                _ => None,
-            };
-            assert_eq!(
-                has_only_pythons(&environment),
-                expected,
-                "{pythons:?} {ours:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn only_a_verified_peer_meets_the_demand_for_one() {
-        let good = Verdict::stub(true);
-        let bad = Verdict::stub(false);
-        use Demand::{Reported, Verified};
-        let rows = [
-            (Verified, true, Peer::Tls(&good), Ok(())),
-            (
-                Verified,
-                true,
-                Peer::Tls(&bad),
-                Err(Inadmissible::Unverified),
-            ),
-            (Verified, true, Peer::Plain, Err(Inadmissible::Plain)),
-            (Verified, false, Peer::Plain, Ok(())),
-            (
-                Verified,
-                false,
-                Peer::Tls(&good),
-                Err(Inadmissible::Misdirected),
-            ),
-            (Reported, true, Peer::Tls(&good), Ok(())),
-            (Reported, true, Peer::Tls(&bad), Ok(())),
-            (Reported, true, Peer::Plain, Err(Inadmissible::Plain)),
-            (Reported, false, Peer::Plain, Ok(())),
-            (
-                Reported,
-                false,
-                Peer::Tls(&bad),
-                Err(Inadmissible::Misdirected),
-            ),
-        ];
-        for (demand, https, peer, expected) in rows {
-            assert_eq!(
-                demand.admits(https, peer),
-                expected,
-                "{demand:?} {https} {peer:?}"
-            );
-        }
-    }
 }

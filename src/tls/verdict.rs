@@ -2,6 +2,9 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rustls::pki_types::UnixTime;
 
 use super::certificate::{Anchor, Certificate};
 
@@ -11,14 +14,27 @@ use super::certificate::{Anchor, Certificate};
 #[derive(Clone, Debug)]
 pub struct Verdict {
     verified: bool,
-    host: String,
     checks: Vec<Check>,
-    chain: Vec<Certificate>,
-    anchor: Option<Anchor>,
+    findings: Findings,
+}
+
+/// What a judge found; a [`Verdict`] is made of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Findings {
+    pub(crate) host: String,
+    pub(crate) judged_at: UnixTime,
+    /// Every reason to refuse.
+    pub(crate) reasons: Vec<Reason>,
+    /// What was not looked at, and why. A reason on the same subject outweighs it.
+    pub(crate) skipped: Vec<(Subject, String)>,
+    pub(crate) chain: Vec<Certificate>,
+    pub(crate) anchor: Option<Anchor>,
+    pub(crate) staple: Option<Staple>,
 }
 
 impl Verdict {
-    /// Whether the peer proved that it is [`host`](Self::host). Every check has passed then.
+    /// Whether the peer proved that it is [`host`](Self::host): there is a path to a root, and no
+    /// check has failed.
     pub fn is_verified(&self) -> bool {
         self.verified
     }
@@ -26,23 +42,25 @@ impl Verdict {
     /// The host the peer was to be: the URL's, or what was handed to
     /// [`Verifier::judge`](super::Verifier::judge).
     pub fn host(&self) -> &str {
-        &self.host
+        &self.findings.host
+    }
+
+    /// The moment it was judged for, which is what "now" means in it.
+    pub fn judged_at(&self) -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(self.findings.judged_at.as_secs())
     }
 
     /// Why it was refused; of several reasons the one that makes the others meaningless.
     pub fn reason(&self) -> Option<&Reason> {
-        self.reasons().min_by_key(|reason| reason.code)
+        self.findings.reasons.first()
     }
 
-    /// Every reason to refuse it, in the order in which things were checked.
+    /// Every reason to refuse it that was found, the leading one first.
     pub fn reasons(&self) -> impl Iterator<Item = &Reason> {
-        self.checks.iter().filter_map(|check| match &check.outcome {
-            Outcome::Failed(reason) => Some(reason),
-            Outcome::Passed | Outcome::NotReached => None,
-        })
+        self.findings.reasons.iter()
     }
 
-    /// All that was checked, in order.
+    /// All that can be checked, in order, and what came of it: one check a [`Subject`].
     pub fn checks(&self) -> &[Check] {
         &self.checks
     }
@@ -50,39 +68,50 @@ impl Verdict {
     /// The chain that was judged, leaf first: if a path to a root was found, the path without
     /// the root; else what the peer presented, as far as it could be read.
     pub fn chain(&self) -> &[Certificate] {
-        &self.chain
+        &self.findings.chain
     }
 
-    /// The root at the end of the path, and where our trust in it comes from.
+    /// The root at the end of the path, and where our trust in it comes from. A path may lead to a
+    /// root and be refused all the same.
     pub fn anchor(&self) -> Option<&Anchor> {
-        self.anchor.as_ref()
+        self.findings.anchor.as_ref()
     }
 
-    /// A verdict is made of its checks: it is good only if there is a path to an anchor and every
-    /// check has passed.
-    pub(crate) fn new(
-        host: String,
-        checks: Vec<Check>,
-        chain: Vec<Certificate>,
-        anchor: Option<Anchor>,
-    ) -> Self {
-        let passed = |check: &Check| matches!(check.outcome, Outcome::Passed);
+    /// What the OCSP response said that the peer stapled to the handshake, if there was one that
+    /// could be believed.
+    pub fn staple(&self) -> Option<&Staple> {
+        self.findings.staple.as_ref()
+    }
+
+    /// A verdict is good only if there is a path to an anchor, and nothing was found against it.
+    pub(crate) fn new(mut findings: Findings) -> Self {
+        findings.reasons.sort_by_key(|reason| reason.code);
+        findings.reasons.dedup();
+        let outcome = |subject| {
+            let about = |reason: &&Reason| reason.code.subject() == subject;
+            let skipped = findings.skipped.iter().find(|(each, _)| *each == subject);
+            match (findings.reasons.iter().find(about), skipped) {
+                (Some(reason), _) => Outcome::Failed(reason.clone()),
+                (None, Some((_, why))) => Outcome::Skipped(why.clone()),
+                (None, None) => Outcome::Passed,
+            }
+        };
+        let check = |subject| Check {
+            subject,
+            outcome: outcome(subject),
+        };
         Self {
-            verified: anchor.is_some() && !checks.is_empty() && checks.iter().all(passed),
-            host,
-            checks,
-            chain,
-            anchor,
+            verified: findings.anchor.is_some() && findings.reasons.is_empty(),
+            checks: SUBJECTS.map(check).into(),
+            findings,
         }
     }
 
     /// The codes of all reasons but the leading one.
     pub(crate) fn write_others(&self, f: &mut impl fmt::Write) -> fmt::Result {
-        let leading = self.reason();
-        let mut others = self
-            .reasons()
-            .filter(|reason| Some(*reason) != leading)
-            .map(Reason::code);
+        let mut codes: Vec<_> = self.reasons().map(|reason| reason.code).collect();
+        codes.dedup();
+        let mut others = codes.into_iter().map(Code::as_str).skip(1);
         let Some(first) = others.next() else {
             return Ok(());
         };
@@ -95,29 +124,35 @@ impl Verdict {
     pub(crate) fn stub(verified: bool) -> Self {
         Self {
             verified,
-            host: String::from("stub.example"),
             checks: Vec::new(),
-            chain: Vec::new(),
-            anchor: None,
+            findings: Findings {
+                host: String::from("stub.example"),
+                judged_at: UnixTime::since_unix_epoch(Duration::ZERO),
+                reasons: Vec::new(),
+                skipped: Vec::new(),
+                chain: Vec::new(),
+                anchor: None,
+                staple: None,
+            },
         }
     }
 }
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.reason(), &self.anchor) {
+        let host = self.host();
+        match (self.reason(), self.anchor()) {
             (Some(reason), _) => {
-                write!(f, "\"{}\" is not verified: {reason}", self.host)?;
+                write!(f, "\"{host}\" is not verified: {reason}")?;
                 self.write_others(f)
             }
             (None, Some(anchor)) if self.verified => write!(
                 f,
-                "\"{}\" is verified by {} ({})",
-                self.host,
+                "\"{host}\" is verified by {} ({})",
                 anchor.subject(),
                 anchor.source()
             ),
-            (None, _) => write!(f, "\"{}\" is not verified", self.host),
+            (None, _) => write!(f, "\"{host}\" is not verified"),
         }
     }
 }
@@ -131,10 +166,6 @@ pub struct Check {
 }
 
 impl Check {
-    pub(crate) fn new(subject: Subject, outcome: Outcome) -> Self {
-        Self { subject, outcome }
-    }
-
     /// What was looked at.
     pub fn subject(&self) -> Subject {
         self.subject
@@ -155,18 +186,33 @@ impl Check {
 )]
 #[non_exhaustive]
 pub enum Subject {
-    /// A certificate was presented, can be read, and is one that we can judge.
-    Certificate,
-    /// A path of valid signatures leads to a root, and each issuer in it may issue
-    /// (RFC 5280 §6).
-    Path,
-    /// The certificate may be used for a TLS server (RFC 5280 §4.2.1.12).
-    Purpose,
-    /// It names the host (RFC 9525).
+    /// The certificate names the host (RFC 9525).
     Name,
-    /// It is valid now (RFC 5280 §4.1.2.5).
-    Validity,
+    /// It, and what stands above it, is valid now (RFC 5280 §4.1.2.5), for as long as the policy
+    /// demands.
+    Time,
+    /// It can be read, and a path of valid signatures leads from it to a root, in which each issuer
+    /// may issue (RFC 5280 §6).
+    Chain,
+    /// It may be used for a TLS server (RFC 5280 §4.2.1.12).
+    Purpose,
+    /// It and its path keep the rules of the [`profile`](super::Rule).
+    Profile,
+    /// Nobody has revoked it: by CRLs (RFC 5280 §6.3) and by the stapled OCSP response (RFC 6960).
+    Revocation,
+    /// A pinned key is on the path.
+    Pins,
 }
+
+const SUBJECTS: [Subject; 7] = [
+    Subject::Name,
+    Subject::Time,
+    Subject::Chain,
+    Subject::Purpose,
+    Subject::Profile,
+    Subject::Revocation,
+    Subject::Pins,
+];
 
 /// What came of a [`Check`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -179,10 +225,61 @@ pub enum Subject {
 pub enum Outcome {
     /// It is as it has to be.
     Passed,
-    /// It is not.
+    /// It was not looked at, or not to the end, for this reason.
+    Skipped(String),
+    /// It is not as it has to be. If there are several reasons, this one leads;
+    /// [`Verdict::reasons`] has all.
     Failed(Reason),
-    /// What came before made it meaningless.
-    NotReached,
+}
+
+/// What an OCSP response says of the certificate it was stapled to (RFC 6960 §4.2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Staple {
+    pub(crate) status: CertStatus,
+    pub(crate) this_update: UnixTime,
+    pub(crate) next_update: Option<UnixTime>,
+    /// Who signed it.
+    pub(crate) responder: Certificate,
+}
+
+impl Staple {
+    /// Whether the certificate is revoked.
+    pub fn status(&self) -> CertStatus {
+        self.status
+    }
+
+    /// Since when this is known to be so.
+    pub fn this_update(&self) -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(self.this_update.as_secs())
+    }
+
+    /// When newer information will be there, if it says so.
+    pub fn next_update(&self) -> Option<SystemTime> {
+        let next = self.next_update?;
+        Some(UNIX_EPOCH + Duration::from_secs(next.as_secs()))
+    }
+
+    /// Who signed it: the certificate's issuer, or whom the issuer has charged with that.
+    pub fn responder(&self) -> &Certificate {
+        &self.responder
+    }
+}
+
+/// The status of a certificate in an OCSP response (RFC 6960 §2.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(
+    feature = "json",
+    derive(serde::Serialize),
+    serde(rename_all = "kebab-case")
+)]
+#[non_exhaustive]
+pub enum CertStatus {
+    /// It is not revoked.
+    Good,
+    /// It is.
+    Revoked,
+    /// Its issuer does not know it.
+    Unknown,
 }
 
 /// Why a peer was refused. [`Display`](fmt::Display) is the code and one human sentence.
@@ -261,6 +358,14 @@ pub(crate) enum Code {
     HostnameMismatch,
     Expired,
     NotYetValid,
+    ExpiresSoon,
+    Revoked,
+    RevocationUnknown,
+    CrlInvalid,
+    StapleMissing,
+    StapleInvalid,
+    PinMismatch,
+    Profile,
 }
 
 impl Code {
@@ -285,6 +390,14 @@ impl Code {
             Self::HostnameMismatch => "hostname-mismatch",
             Self::Expired => "expired",
             Self::NotYetValid => "not-yet-valid",
+            Self::ExpiresSoon => "expires-soon",
+            Self::Revoked => "revoked",
+            Self::RevocationUnknown => "revocation-unknown",
+            Self::CrlInvalid => "crl-invalid",
+            Self::StapleMissing => "staple-missing",
+            Self::StapleInvalid => "staple-invalid",
+            Self::PinMismatch => "pin-mismatch",
+            Self::Profile => "profile",
         }
     }
 
@@ -296,8 +409,8 @@ impl Code {
             | Self::UnsupportedVersion
             | Self::UnsupportedAlgorithm
             | Self::UnknownCriticalExtension
-            | Self::WeakKey => Subject::Certificate,
-            Self::SelfSigned
+            | Self::WeakKey
+            | Self::SelfSigned
             | Self::UnknownIssuer
             | Self::BadSignature
             | Self::CaAsEndEntity
@@ -305,10 +418,17 @@ impl Code {
             | Self::PathLength
             | Self::ChainTooLong
             | Self::TooComplex
-            | Self::NameConstraint => Subject::Path,
+            | Self::NameConstraint => Subject::Chain,
             Self::WrongPurpose => Subject::Purpose,
             Self::HostnameMismatch => Subject::Name,
-            Self::Expired | Self::NotYetValid => Subject::Validity,
+            Self::Expired | Self::NotYetValid | Self::ExpiresSoon => Subject::Time,
+            Self::Revoked
+            | Self::RevocationUnknown
+            | Self::CrlInvalid
+            | Self::StapleMissing
+            | Self::StapleInvalid => Subject::Revocation,
+            Self::PinMismatch => Subject::Pins,
+            Self::Profile => Subject::Profile,
         }
     }
 }
@@ -336,11 +456,11 @@ mod json {
         fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
             let mut map = serializer.serialize_struct("Verdict", 6)?;
             map.serialize_field("verified", &self.verified)?;
-            map.serialize_field("host", &self.host)?;
+            map.serialize_field("host", self.host())?;
             map.serialize_field("reason", &self.reason())?;
             map.serialize_field("checks", &self.checks)?;
-            map.serialize_field("chain", &self.chain)?;
-            map.serialize_field("anchor", &self.anchor)?;
+            map.serialize_field("chain", self.chain())?;
+            map.serialize_field("anchor", &self.anchor())?;
             map.end()
         }
     }

@@ -1,23 +1,24 @@
 //! The judgement of a peer: a chain, a name and a moment in, a [`Verdict`] out.
 //!
-//! The path is built and its signatures are checked by rustls-webpki, under its own budget; the
-//! name, and what is wrong with the leaf by itself, are judged here. Nothing in this file reads a
+//! The name, and what is wrong with the leaf by itself, are judged here; what a path has to show
+//! beyond its signatures is put together here from the policy's parts. Nothing in this file reads a
 //! file, a socket or a clock.
 
 use std::sync::Arc;
 
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use webpki::{EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeIdIter, KeyUsage, VerifiedPath};
 
-use super::certificate::{Anchor, Certificate};
+use super::certificate::Certificate;
 use super::crypto;
-use super::diagnose::{Pathless, expired, not_yet_valid, unusable_key, weak_key};
+use super::diagnose::{Pathless, expired, expires_soon, not_yet_valid, unusable_key, weak_key};
 use super::hostname::match_hostname;
+use super::path::Path;
 use super::policy::Policy;
 use super::roots::RootStore;
+use super::search::{Examined, Search, Usage};
 use super::shown::MAX_SHOWN_NAMES;
-use super::verdict::{Check, Code, Outcome, Reason, Subject, Verdict};
+use super::verdict::{Code, Findings, Reason, Subject, Verdict};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Judges peers by the same roots and the same policy that a client would.
@@ -64,10 +65,10 @@ impl Verifier {
         now: UnixTime,
     ) -> Verdict {
         let host = name.to_str().into_owned();
-        match Case::open(presented) {
-            Ok(case) => case.decide(&self.0, host, now),
-            Err(reason) => refused_unread(host, reason),
-        }
+        Verdict::new(match presented.open() {
+            Ok((leaf_der, leaf)) => self.0.decide(leaf_der, leaf, presented, host, now),
+            Err(reason) => unread(host, reason, now),
+        })
     }
 
     /// The signatures that are accepted, in certificates and in handshakes.
@@ -123,14 +124,17 @@ impl VerifierBuilder {
     }
 }
 
-/// What a peer presented: its chain, leaf first, the rest in any order.
+/// What a peer presented: its chain, leaf first, the rest in any order, and an OCSP response if it
+/// stapled one.
 ///
-/// At most 16 certificates are looked at: more is refused as `chain-too-long`. Public chains have
-/// two to four, and webpki follows a path of at most eight.
+/// At most 64 certificates and 256 KiB of them are looked at: more is refused as `chain-too-long`.
+/// Public chains have two to four, webpki follows a path of at most eight, and a TLS handshake
+/// message ends at 64 KiB.
 #[derive(Clone, Copy, Debug)]
 pub struct Presented<'a> {
     leaf: Option<&'a CertificateDer<'a>>,
     issuers: &'a [CertificateDer<'a>],
+    staple: Option<&'a [u8]>,
 }
 
 impl<'a> Presented<'a> {
@@ -141,39 +145,49 @@ impl<'a> Presented<'a> {
             None => Self {
                 leaf: None,
                 issuers: &[],
+                staple: None,
             },
         }
+    }
+
+    /// The OCSP response that was stapled to the handshake (RFC 6066 §8), in DER. An empty one is
+    /// none.
+    pub fn staple(mut self, response: &'a [u8]) -> Self {
+        self.staple = (!response.is_empty()).then_some(response);
+        self
     }
 
     pub(crate) fn of(leaf: &'a CertificateDer<'a>, issuers: &'a [CertificateDer<'a>]) -> Self {
         Self {
             leaf: Some(leaf),
             issuers,
+            staple: None,
         }
     }
-}
 
-/// A chain that can be judged.
-struct Case<'a> {
-    leaf: Certificate,
-    leaf_der: &'a CertificateDer<'a>,
-    issuers_der: &'a [CertificateDer<'a>],
-}
-
-impl<'a> Case<'a> {
-    fn open(presented: &Presented<'a>) -> Result<Self, Reason> {
-        let Some(leaf_der) = presented.leaf else {
+    /// The leaf, if what came with it is not too much to look at.
+    fn open(&self) -> Result<(&'a CertificateDer<'a>, Certificate), Reason> {
+        let Some(leaf_der) = self.leaf else {
             return Err(Reason::new(
                 Code::NoCertificate,
                 "the peer presented no certificate",
             ));
         };
-        if presented.issuers.len() >= MAX_PRESENTED {
+        let presented = 1 + self.issuers.len();
+        if presented > MAX_PRESENTED {
             return Err(Reason::new(
                 Code::ChainTooLong,
                 format!(
-                    "the peer presented {} certificates, more than the {MAX_PRESENTED} we look at",
-                    presented.issuers.len() + 1
+                    "the peer presented {presented} certificates, more than the {MAX_PRESENTED} we look at"
+                ),
+            ));
+        }
+        let bytes = leaf_der.len() + self.issuers.iter().map(|der| der.len()).sum::<usize>();
+        if bytes > MAX_PRESENTED_BYTES {
+            return Err(Reason::new(
+                Code::ChainTooLong,
+                format!(
+                    "the peer presented certificates of {bytes} bytes, more than the {MAX_PRESENTED_BYTES} we look at"
                 ),
             ));
         }
@@ -183,234 +197,223 @@ impl<'a> Case<'a> {
                 format!("the certificate cannot be read: {malformed}"),
             )
         })?;
-        Ok(Self {
-            leaf,
-            leaf_der,
-            issuers_der: presented.issuers,
-        })
+        Ok((leaf_der, leaf))
     }
+}
 
-    fn decide(self, judge: &Judge, host: String, now: UnixTime) -> Verdict {
-        let mut reasons = Vec::new();
-        // The key signs the handshake, not the path: webpki does not look at it.
-        reasons.extend(weak_key(&self.leaf));
-        reasons.extend(unusable_key(&self.leaf, judge.algorithms));
-        reasons.extend(self.purpose(&judge.policy));
-        reasons.extend(self.name(&host));
-        reasons.extend(self.validity(now));
-
+impl Judge {
+    fn decide(
+        &self,
+        leaf_der: &CertificateDer<'_>,
+        leaf: Certificate,
+        presented: &Presented<'_>,
+        host: String,
+        now: UnixTime,
+    ) -> Findings {
+        let mut reasons = self.leaf(&leaf, &host, now);
+        let search = Search::new(
+            &leaf,
+            leaf_der,
+            presented.issuers,
+            &self.roots,
+            self.algorithms,
+        );
         // A leaf that is at fault by itself stops webpki before it looks for an issuer. It is
         // refused already, so the path is then sought at a moment and for a purpose that the leaf
         // has: what this finds can only add a reason.
-        let leaf_is_at_fault = |subject| {
-            reasons
-                .iter()
-                .any(|r: &Reason| r.rank().subject() == subject)
-        };
-        let moment = match leaf_is_at_fault(Subject::Validity) {
-            true => self.leaf.not_after_unix(),
+        let is_at_fault = |code: Code| reasons.iter().any(|reason| reason.rank() == code);
+        let moment = match is_at_fault(Code::Expired) || is_at_fault(Code::NotYetValid) {
+            true => leaf.not_after_unix(),
             false => now,
         };
-        let usage = match leaf_is_at_fault(Subject::Purpose) {
+        let usage = match is_at_fault(Code::WrongPurpose) {
             true => Usage::Any,
             false => Usage::Server,
         };
-        match self.path(judge, moment, usage) {
-            Ok((chain, anchor)) => verdict(host, reasons, true, chain, Some(anchor)),
-            Err(reason) => {
-                // Another's dates prove nothing at a moment that is not now.
-                let is_of_now = moment == now || reason.rank().subject() != Subject::Validity;
-                reasons.extend(is_of_now.then_some(reason));
-                let chain = self.presented_chain();
-                verdict(host, reasons, false, chain, None)
+        let examine = |path: &Path| self.examine(path, presented.staple, now);
+        let mut found = search.find(moment, usage, &examine);
+        if let Err(error) = &found {
+            let reason = self.explain(&search, &leaf, error, now);
+            // Another's dates prove nothing at a moment that is not now.
+            let is_of_dates = reason.rank().subject() == Subject::Time;
+            if moment == now || !is_of_dates {
+                reasons.push(reason);
+            }
+            // What else is wrong with the path, when its dates are not.
+            if let Some(then) = when_valid(error).filter(|_| moment == now) {
+                found = search.find(then, usage, &examine);
             }
         }
+        let Ok((path, examined)) = found else {
+            let chain = [&leaf].into_iter().chain(search.issuers());
+            return Findings {
+                host,
+                judged_at: now,
+                reasons,
+                skipped: self.skipped(Some(NO_PATH), Some(NO_PATH.into())),
+                chain: chain.cloned().collect(),
+                anchor: None,
+                staple: None,
+            };
+        };
+        reasons.extend(examined.reasons);
+        Findings {
+            host,
+            judged_at: now,
+            reasons,
+            skipped: self.skipped(None, examined.revocation_skipped),
+            chain: path.certificates,
+            anchor: Some(path.anchor),
+            staple: examined.staple,
+        }
     }
 
-    /// A path from the leaf to a root, or why there is none.
-    fn path(
+    /// What is wrong with a leaf by itself.
+    fn leaf(&self, leaf: &Certificate, host: &str, now: UnixTime) -> Vec<Reason> {
+        let mut reasons = self.policy.profile().judge_leaf(leaf);
+        // The key signs the handshake, not the path: webpki does not look at it.
+        reasons.extend(weak_key(leaf));
+        reasons.extend(unusable_key(leaf, self.algorithms));
+        reasons.extend(purpose(leaf));
+        reasons.extend(name(leaf, host));
+        reasons.extend(validity(leaf, now));
+        reasons
+    }
+
+    /// What a path has to show beyond signatures that fit.
+    fn examine(&self, path: &Path, staple: Option<&[u8]>, now: UnixTime) -> Examined {
+        let policy = &self.policy;
+        let mut reasons = policy.profile().judge_path(path, now);
+        let status = policy
+            .revocation()
+            .judge(path, staple, self.algorithms, now);
+        reasons.extend(status.reasons);
+        reasons.extend(policy.judge_pins(path));
+        reasons.extend(policy.judge_length(path));
+        let soonest = path
+            .certificates
+            .iter()
+            .min_by_key(|each| each.not_after_unix());
+        let too_soon = soonest.and_then(|each| expires_soon(each, policy.days_left(), now));
+        reasons.extend(too_soon);
+        Examined {
+            reasons,
+            revocation_skipped: status.skipped,
+            staple: status.staple,
+        }
+    }
+
+    fn explain(
         &self,
-        judge: &Judge,
+        search: &Search<'_>,
+        leaf: &Certificate,
+        error: &webpki::Error,
         now: UnixTime,
-        usage: Usage,
-    ) -> Result<(Vec<Certificate>, Anchor), Reason> {
-        let end_entity = EndEntityCert::try_from(self.leaf_der)
-            .map_err(|error| self.explain(judge, error, now))?;
-        let path = end_entity
-            .verify_for_usage(
-                judge.algorithms.all,
-                judge.roots.trust_anchors(),
-                self.issuers_der,
-                now,
-                usage,
-                None,
-                None,
-            )
-            .map_err(|error| self.explain(judge, error, now))?;
-        self.walk(judge, &path)
-    }
-
-    /// The certificates of a path that webpki found.
-    fn walk(
-        &self,
-        judge: &Judge,
-        path: &VerifiedPath<'_>,
-    ) -> Result<(Vec<Certificate>, Anchor), Reason> {
-        let unreadable = |what: &str| {
-            Reason::new(
-                Code::Malformed,
-                format!("{what} on the path cannot be read"),
-            )
-        };
-        let mut chain = vec![self.leaf.clone()];
-        for intermediate in path.intermediate_certificates() {
-            let certificate = Certificate::read(intermediate.der().into_owned())
-                .map_err(|_| unreadable("an intermediate"))?;
-            chain.push(certificate);
-        }
-        let anchor = judge
-            .roots
-            .anchor_of(path.anchor())
-            .ok_or_else(|| unreadable("the root"))?;
-        Ok((chain, anchor.clone()))
-    }
-
-    fn purpose(&self, policy: &Policy) -> Option<Reason> {
-        match self.is_for(SERVER_AUTH) {
-            Some(true) => None,
-            None if !policy.demands_server_auth() => None,
-            None => Some(Reason::new(
-                Code::WrongPurpose,
-                "the certificate does not say that it is for TLS servers (no extended key usage), \
-                 and the policy is strict",
-            )),
-            Some(false) => Some(Reason::new(
-                Code::WrongPurpose,
-                format!(
-                    "the certificate is not for TLS servers: its extended key usage is {}",
-                    self.purposes()
-                ),
-            )),
-        }
-    }
-
-    /// Whether the leaf may be used for a purpose; `None` if it does not say.
-    fn is_for(&self, purpose: &str) -> Option<bool> {
-        let purposes = self.leaf.extended_key_usage()?;
-        Some(purposes.iter().any(|each| each == purpose))
-    }
-
-    fn purposes(&self) -> String {
-        let mut purposes = self.leaf.extended_key_usage().unwrap_or_default();
-        let more = purposes.len().saturating_sub(MAX_SHOWN_NAMES);
-        purposes.truncate(MAX_SHOWN_NAMES);
-        let named: Vec<&str> = purposes
-            .iter()
-            .map(|purpose| match purpose.as_str() {
-                CLIENT_AUTH => "client authentication",
-                CODE_SIGNING => "code signing",
-                EMAIL_PROTECTION => "e-mail protection",
-                other => other,
-            })
-            .collect();
-        match (named.is_empty(), more) {
-            (true, _) => String::from("empty or unreadable"),
-            (false, 0) => named.join(", "),
-            (false, more) => format!("{} and {more} more", named.join(", ")),
-        }
-    }
-
-    fn name(&self, host: &str) -> Option<Reason> {
-        let mismatch = match_hostname(&self.leaf, host).err()?;
-        Some(Reason::new(Code::HostnameMismatch, mismatch.to_string()))
-    }
-
-    fn validity(&self, now: UnixTime) -> Option<Reason> {
-        let (from, until) = (self.leaf.not_before_unix(), self.leaf.not_after_unix());
-        if now < from {
-            Some(not_yet_valid("the certificate", from, now))
-        } else if now > until {
-            Some(expired("the certificate", until, now))
-        } else {
-            None
-        }
-    }
-
-    fn explain(&self, judge: &Judge, error: webpki::Error, now: UnixTime) -> Reason {
+    ) -> Reason {
         let pathless = Pathless {
-            leaf: &self.leaf,
-            issuers: self.issuers().collect(),
-            algorithms: judge.algorithms,
+            leaf,
+            issuers: search.issuers().cloned().collect(),
+            algorithms: self.algorithms,
         };
-        pathless.explain(error, now)
+        pathless.explain(error.clone(), now)
     }
 
-    /// What was presented, as far as it can be read.
-    fn presented_chain(&self) -> Vec<Certificate> {
-        std::iter::once(self.leaf.clone())
-            .chain(self.issuers())
-            .collect()
-    }
-
-    fn issuers(&self) -> impl Iterator<Item = Certificate> {
-        self.issuers_der
-            .iter()
-            .filter_map(|der| Certificate::read(der.clone().into_owned()).ok())
-    }
-}
-
-/// What the certificates of a path must be for.
-#[derive(Clone, Copy)]
-enum Usage {
-    Server,
-    /// Whatever the leaf is for: it is refused for that already.
-    Any,
-}
-
-impl ExtendedKeyUsageValidator for Usage {
-    fn validate(&self, purposes: KeyPurposeIdIter<'_, '_>) -> Result<(), webpki::Error> {
-        match self {
-            Self::Server => KeyUsage::server_auth().validate(purposes),
-            Self::Any => Ok(()),
-        }
-    }
-}
-
-/// A verdict over a chain that could be read. Where no path was found, [`Subject::Path`] has its
-/// reason or was not reached.
-fn verdict(
-    host: String,
-    reasons: Vec<Reason>,
-    has_path: bool,
-    chain: Vec<Certificate>,
-    anchor: Option<Anchor>,
-) -> Verdict {
-    let outcome = |subject| {
-        let reason = reasons
-            .iter()
-            .filter(|reason| reason.rank().subject() == subject)
-            .min_by_key(|reason| reason.rank());
-        match reason {
-            Some(reason) => Outcome::Failed(reason.clone()),
-            None if subject == Subject::Path && !has_path => Outcome::NotReached,
-            None => Outcome::Passed,
-        }
-    };
-    let checks = SUBJECTS.map(|subject| Check::new(subject, outcome(subject)));
-    Verdict::new(host, checks.into(), chain, anchor)
-}
-
-/// A verdict over what could not be read at all.
-fn refused_unread(host: String, reason: Reason) -> Verdict {
-    let subject = reason.rank().subject();
-    let checks = SUBJECTS.map(|each| {
-        let outcome = match each == subject {
-            true => Outcome::Failed(reason.clone()),
-            false => Outcome::NotReached,
+    /// What is not looked at, and why: without a path nothing that is about one.
+    fn skipped(
+        &self,
+        pathless: Option<&str>,
+        revocation: Option<String>,
+    ) -> Vec<(Subject, String)> {
+        let pins = match self.policy.has_pins() {
+            true => pathless,
+            false => Some("the policy pins no key"),
         };
-        Check::new(each, outcome)
-    });
-    Verdict::new(host, checks.into(), Vec::new(), None)
+        let named = [(Subject::Profile, pathless), (Subject::Pins, pins)];
+        let named = named
+            .into_iter()
+            .filter_map(|(subject, why)| Some((subject, why?.into())));
+        let revocation = revocation.map(|why| (Subject::Revocation, why));
+        named.chain(revocation).collect()
+    }
+}
+
+/// When the certificate was valid whose dates ended a search.
+fn when_valid(error: &webpki::Error) -> Option<UnixTime> {
+    match error {
+        webpki::Error::CertExpired { not_after, .. } => Some(*not_after),
+        webpki::Error::CertNotValidYet { not_before, .. } => Some(*not_before),
+        _ => None,
+    }
+}
+
+fn purpose(leaf: &Certificate) -> Option<Reason> {
+    let purposes = leaf.extended_key_usage()?;
+    if purposes.iter().any(|each| each == SERVER_AUTH) {
+        return None;
+    }
+    Some(Reason::new(
+        Code::WrongPurpose,
+        format!(
+            "the certificate is not for TLS servers: its extended key usage is {}",
+            describe(purposes)
+        ),
+    ))
+}
+
+fn describe(mut purposes: Vec<String>) -> String {
+    let more = purposes.len().saturating_sub(MAX_SHOWN_NAMES);
+    purposes.truncate(MAX_SHOWN_NAMES);
+    let named: Vec<&str> = purposes
+        .iter()
+        .map(|purpose| match purpose.as_str() {
+            CLIENT_AUTH => "client authentication",
+            CODE_SIGNING => "code signing",
+            EMAIL_PROTECTION => "e-mail protection",
+            other => other,
+        })
+        .collect();
+    match (named.is_empty(), more) {
+        (true, _) => String::from("empty or unreadable"),
+        (false, 0) => named.join(", "),
+        (false, more) => format!("{} and {more} more", named.join(", ")),
+    }
+}
+
+fn name(leaf: &Certificate, host: &str) -> Option<Reason> {
+    let mismatch = match_hostname(leaf, host).err()?;
+    Some(Reason::new(Code::HostnameMismatch, mismatch.to_string()))
+}
+
+fn validity(leaf: &Certificate, now: UnixTime) -> Option<Reason> {
+    let (from, until) = (leaf.not_before_unix(), leaf.not_after_unix());
+    if now < from {
+        Some(not_yet_valid("the certificate", from, now))
+    } else if now > until {
+        Some(expired("the certificate", until, now))
+    } else {
+        None
+    }
+}
+
+/// The findings over what could not be read at all.
+fn unread(host: String, reason: Reason, now: UnixTime) -> Findings {
+    let all = [
+        Subject::Name,
+        Subject::Time,
+        Subject::Purpose,
+        Subject::Profile,
+        Subject::Revocation,
+        Subject::Pins,
+    ];
+    Findings {
+        host,
+        judged_at: now,
+        reasons: vec![reason],
+        skipped: all.map(|each| (each, UNREAD.into())).into(),
+        chain: Vec::new(),
+        anchor: None,
+        staple: None,
+    }
 }
 
 /// RFC 5280 §4.2.1.12.
@@ -419,13 +422,10 @@ const CLIENT_AUTH: &str = "1.3.6.1.5.5.7.3.2";
 const CODE_SIGNING: &str = "1.3.6.1.5.5.7.3.3";
 const EMAIL_PROTECTION: &str = "1.3.6.1.5.5.7.3.4";
 
-const SUBJECTS: [Subject; 5] = [
-    Subject::Certificate,
-    Subject::Path,
-    Subject::Purpose,
-    Subject::Name,
-    Subject::Validity,
-];
+const NO_PATH: &str = "no path to a root was found";
+const UNREAD: &str = "there is no certificate to look at";
 
 /// Most certificates that a peer may present.
-const MAX_PRESENTED: usize = 16;
+const MAX_PRESENTED: usize = 64;
+/// And most bytes of them.
+const MAX_PRESENTED_BYTES: usize = 256 << 10;

@@ -1,0 +1,157 @@
+//! The search for a path from a leaf to a root: webpki builds paths and checks their signatures,
+//! under its own budget, and each whole path is examined before it is taken, so that a bad one is
+//! passed over for a good one.
+
+use std::cell::{OnceCell, RefCell};
+use std::ptr;
+
+use rustls::crypto::WebPkiSupportedAlgorithms;
+use rustls::pki_types::{CertificateDer, UnixTime};
+use webpki::{EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeIdIter, KeyUsage, VerifiedPath};
+
+use super::certificate::Certificate;
+use super::path::Path;
+use super::roots::RootStore;
+use super::verdict::{Reason, Staple};
+
+/// A chain in which a path is sought.
+pub(super) struct Search<'a> {
+    leaf: &'a Certificate,
+    leaf_der: &'a CertificateDer<'a>,
+    issuers_der: &'a [CertificateDer<'a>],
+    /// The same, read when first needed; `None` if that cannot be done.
+    issuers: Vec<OnceCell<Option<Certificate>>>,
+    roots: &'a RootStore,
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+/// What came of the examination of a path whose signatures fit.
+#[derive(Debug, Default)]
+pub(super) struct Examined {
+    /// Why the path is refused; it is good, if there is nothing.
+    pub(super) reasons: Vec<Reason>,
+    /// Why revocation was not looked at, if it was not.
+    pub(super) revocation_skipped: Option<String>,
+    pub(super) staple: Option<Staple>,
+}
+
+impl<'a> Search<'a> {
+    pub(super) fn new(
+        leaf: &'a Certificate,
+        leaf_der: &'a CertificateDer<'a>,
+        issuers_der: &'a [CertificateDer<'a>],
+        roots: &'a RootStore,
+        algorithms: WebPkiSupportedAlgorithms,
+    ) -> Self {
+        Self {
+            leaf,
+            leaf_der,
+            issuers_der,
+            issuers: issuers_der.iter().map(|_| OnceCell::new()).collect(),
+            roots,
+            algorithms,
+        }
+    }
+
+    /// A path whose signatures fit and whose certificates are valid at `moment` and for `usage`.
+    ///
+    /// It is one in which `examine` finds nothing wrong, or, where there is none, the one that came
+    /// furthest, with its reasons.
+    pub(super) fn find(
+        &self,
+        moment: UnixTime,
+        usage: Usage,
+        examine: &dyn Fn(&Path) -> Examined,
+    ) -> Result<(Path, Examined), webpki::Error> {
+        let best = RefCell::new(None);
+        let take = |candidate: &VerifiedPath<'_>| {
+            // What we cannot read is not taken; webpki could.
+            let path = self.read(candidate).ok_or(webpki::Error::UnknownIssuer)?;
+            let examined = examine(&path);
+            let is_taken = examined.reasons.is_empty();
+            let mut best = best.borrow_mut();
+            if is_taken
+                || best
+                    .as_ref()
+                    .is_none_or(|(_, b)| examined.is_nearer_than(b))
+            {
+                *best = Some((path, examined));
+            }
+            match is_taken {
+                true => Ok(()),
+                // A non-fatal error sends webpki to the next candidate.
+                false => Err(webpki::Error::UnknownIssuer),
+            }
+        };
+        let result = EndEntityCert::try_from(self.leaf_der).and_then(|leaf| {
+            leaf.verify_for_usage(
+                self.algorithms.all,
+                self.roots.trust_anchors(),
+                self.issuers_der,
+                moment,
+                usage,
+                None,
+                Some(&take),
+            )
+            .map(drop)
+        });
+        match (result, best.into_inner()) {
+            (_, Some(found)) => Ok(found),
+            (Err(error), None) => Err(error),
+            // webpki takes no path but those that we took.
+            (Ok(()), None) => Err(webpki::Error::UnknownIssuer),
+        }
+    }
+
+    /// What was presented beside the leaf, as far as it can be read.
+    pub(super) fn issuers(&self) -> impl Iterator<Item = &Certificate> {
+        (0..self.issuers_der.len()).filter_map(|index| self.issuer(index))
+    }
+
+    fn issuer(&self, index: usize) -> Option<&Certificate> {
+        let der = self.issuers_der.get(index)?;
+        let read = || Certificate::read(der.clone().into_owned()).ok();
+        self.issuers.get(index)?.get_or_init(read).as_ref()
+    }
+
+    /// The certificates of a path that webpki found.
+    fn read(&self, path: &VerifiedPath<'_>) -> Option<Path> {
+        let mut certificates = vec![self.leaf.clone()];
+        for intermediate in path.intermediate_certificates() {
+            // webpki's certificates lie where ours do.
+            let der = intermediate.der();
+            let is_it = |each: &CertificateDer<'_>| ptr::eq(each.as_ref(), der.as_ref());
+            let index = self.issuers_der.iter().position(is_it)?;
+            certificates.push(self.issuer(index)?.clone());
+        }
+        Some(Path {
+            certificates,
+            anchor: self.roots.anchor_of(path.anchor())?.clone(),
+        })
+    }
+}
+
+impl Examined {
+    /// Whether what leads against this path is less fundamental than what leads against the other.
+    fn is_nearer_than(&self, other: &Self) -> bool {
+        let leading = |examined: &Self| examined.reasons.iter().map(Reason::rank).min();
+        leading(self) > leading(other)
+    }
+}
+
+/// What the certificates of a path must be for.
+#[derive(Clone, Copy)]
+pub(super) enum Usage {
+    Server,
+    /// Whatever the leaf is for: it is refused for that already.
+    Any,
+}
+
+impl ExtendedKeyUsageValidator for Usage {
+    fn validate(&self, purposes: KeyPurposeIdIter<'_, '_>) -> Result<(), webpki::Error> {
+        match self {
+            Self::Server => KeyUsage::server_auth().validate(purposes),
+            Self::Any => Ok(()),
+        }
+    }
+}
