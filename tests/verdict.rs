@@ -370,6 +370,16 @@ fn faults(world: &World) -> Vec<Fault> {
             "",
         ),
         (
+            "64 certificates of 5 KiB",
+            {
+                let junk = CertificateDer::from(vec![0; 5 << 10]);
+                [world.good(), vec![junk; 62]].concat()
+            },
+            "chain-too-long",
+            "more than the 262144 we look at",
+            "",
+        ),
+        (
             "a thicket of CAs that could each have issued the others",
             world.thicket(),
             "too-complex",
