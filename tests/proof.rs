@@ -12,21 +12,17 @@
 
 #[path = "support/proof.rs"]
 mod proof;
+#[expect(dead_code, reason = "the tests of reuse need more of it")]
 #[path = "support/proof_server.rs"]
 mod server;
 
-use std::future::Future;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
-use std::time::Duration;
-
-use proof::{Authority, Chain, below, ca, issue, leaf, now, root, store};
+use proof::{Authority, Chain, below, ca, issue, leaf, root, store};
 use rcgen::{
     BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, KeyPair, date_time_ymd,
 };
 use rustls::HandshakeKind;
 use rustls::pki_types::CertificateDer;
-use server::{BODY, Manner, SHOUTED, Seen, Site, Speaks};
+use server::{BODY, FULL, Hands, Manner, NOON, RESUMED, SHOUTED, Seen, Site, Speaks, run};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use urlfetch::tls::{Identity, RootStore, Verdict};
@@ -234,7 +230,7 @@ fn a_session_is_resumed_for_as_long_as_its_chain_holds() {
 
         let first = run(fetched(&client, &url));
         let second = run(fetched(&client, &url));
-        assert_eq!(kinds(site), [FULL, RESUMED], "{speaks:?}");
+        assert_eq!(run(site.kinds()), [FULL, RESUMED], "{speaks:?}");
         // The kept chain was judged again, to the same end.
         assert_eq!(format!("{first:?}"), format!("{second:?}"));
         assert!(second.is_verified());
@@ -260,7 +256,7 @@ fn a_session_is_resumed_for_as_long_as_its_chain_holds() {
         site.present(&world.good(HOST), &world.key);
         run(fetched(&client, &url));
         run(fetched(&client, &url));
-        assert_eq!(kinds(site), [FULL, RESUMED], "{speaks:?}");
+        assert_eq!(run(site.kinds()), [FULL, RESUMED], "{speaks:?}");
     });
 }
 
@@ -320,7 +316,7 @@ fn other_roots_share_no_session() {
 
         run(fetched(&client, &url));
         run(fetched(&more, &url));
-        assert_eq!(kinds(site), [FULL, FULL]);
+        assert_eq!(run(site.kinds()), [FULL, FULL]);
         let error = run(refused(&others, &url));
         assert_eq!(error.code(), "unknown-issuer");
         let seen = run(site.seen());
@@ -330,7 +326,7 @@ fn other_roots_share_no_session() {
         // The sessions of the others are as they were.
         run(fetched(&client, &url));
         run(fetched(&more, &url));
-        assert_eq!(kinds(site), [RESUMED, RESUMED]);
+        assert_eq!(run(site.kinds()), [RESUMED, RESUMED]);
     });
 }
 
@@ -356,7 +352,7 @@ fn unverified_sessions_and_connections_never_serve_a_verified_call() {
         assert!(run(unverified()).is_verified());
         run(fetched(&client, &url));
         assert!(run(unverified()).is_verified());
-        assert_eq!(kinds(site), [FULL, FULL, RESUMED, RESUMED]);
+        assert_eq!(run(site.kinds()), [FULL, FULL, RESUMED, RESUMED]);
 
         // Of a bad one: in one runtime, where the unverified connection stays open all along.
         let site = Site::open(speaks);
@@ -408,7 +404,7 @@ fn a_client_that_accepts_all_shares_nothing_with_one_that_does_not() {
         // A call that asks for verification gets it from the careless client too.
         let call = async { careless.fetch(&url).validate_certificate(true).await };
         assert_eq!(run(call).unwrap_err().code(), "hostname-mismatch");
-        assert_eq!(kinds(site), [FULL, None, RESUMED, None], "{speaks:?}");
+        assert_eq!(run(site.kinds()), [FULL, None, RESUMED, None], "{speaks:?}");
     });
 }
 
@@ -507,7 +503,7 @@ fn a_stream_for_another_protocol_is_judged_in_the_same_way() {
         run(async { converse(connect().await.unwrap()).await });
         run(async { converse(wrap().await.unwrap()).await });
         run(async { converse(wrap().await.unwrap()).await });
-        assert_eq!(kinds(&site), [FULL, FULL, RESUMED]);
+        assert_eq!(run(site.kinds()), [FULL, FULL, RESUMED]);
         clock.pass_noon();
         assert_eq!(run(connect()).unwrap_err().code(), "expired");
         assert_eq!(run(wrap()).unwrap_err().code(), "expired");
@@ -649,30 +645,10 @@ impl World {
 
     /// A client that trusts the root and finds the site by its name.
     fn client(&self, site: &Site, clock: &Hands) -> ClientBuilder {
-        let hands = Arc::clone(&clock.0);
         Client::builder()
             .roots(store(&self.root))
             .resolve(HOST, [site.addr()])
-            .clock(move || now() + Duration::from_secs(hands.load(SeqCst)) - NOON)
-    }
-}
-
-/// A clock that says morning or afternoon of the day that it is [`now`].
-struct Hands(Arc<AtomicU64>);
-
-impl Default for Hands {
-    fn default() -> Self {
-        Self(Arc::new(AtomicU64::new(NOON.as_secs())))
-    }
-}
-
-impl Hands {
-    fn pass_noon(&self) {
-        self.0.store(NOON.as_secs() * 2 + 1, SeqCst);
-    }
-
-    fn set_back(&self) {
-        self.0.store(NOON.as_secs() - 1, SeqCst);
+            .clock(clock.reader())
     }
 }
 
@@ -702,11 +678,6 @@ fn nothing_was_sent(seen: &Seen, case: &str) {
     assert!(seen.wire_in < PAYLOAD / 4, "{case}: {seen:?}");
 }
 
-fn kinds(site: &Site) -> Vec<Option<HandshakeKind>> {
-    let seen = run(site.seen());
-    seen.iter().map(|seen| seen.handshake).collect()
-}
-
 /// Runs a test over each TLS and each HTTP, with a world and a site of its own.
 fn each(test: impl Fn(Speaks, &World, &Site)) {
     for tls12 in [true, false] {
@@ -717,24 +688,8 @@ fn each(test: impl Fn(Speaks, &World, &Site)) {
     }
 }
 
-/// Runs a future in a runtime of its own. No connection outlives it, so that the next one opens a
-/// connection anew: tickets belong to a client, connections to a runtime.
-fn run<F: Future>(future: F) -> F::Output {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    let limit = Duration::from_secs(60);
-    runtime
-        .block_on(async { tokio::time::timeout(limit, future).await })
-        .expect("a test hangs")
-}
-
 const HOST: &str = "site.test";
 const FRONT: &str = "front.test";
 const ADDRESS: &str = "127.0.0.1";
-const NOON: Duration = Duration::from_secs(3_600);
 /// Several times what a client sends in a handshake.
 const PAYLOAD: usize = 32 * 1024;
-const FULL: Option<HandshakeKind> = Some(HandshakeKind::Full);
-const RESUMED: Option<HandshakeKind> = Some(HandshakeKind::Resumed);

@@ -18,7 +18,7 @@ use super::callbacks::{Credential, WITNESS, Witness};
 use super::demand::Demand;
 use super::verdict::{Refusal, Verdict};
 use super::verify::Presented;
-use super::{Ticketed, Tls};
+use super::{Ticketed, Tls, Version};
 use crate::error::{Error, ErrorKind};
 
 /// A TLS stream whose peer was judged before it was handed over.
@@ -84,7 +84,7 @@ impl Tls {
                 return Err(Failure::Final(error));
             }
             Err(error) => {
-                let error = explain(&error, &witness, origin, remote);
+                let error = explain(&error, &witness, self.oldest, origin, remote);
                 // A good verdict on the certificate is none on a peer that did not get as far as
                 // proving that the certificate is its own.
                 let verdict = witness.verdict.filter(|verdict| !verdict.is_verified());
@@ -145,6 +145,7 @@ pub(crate) enum Failure {
 fn explain(
     error: &io::Error,
     witness: &Witness,
+    oldest: Version,
     origin: &Ticketed,
     remote: Option<SocketAddr>,
 ) -> Error {
@@ -170,7 +171,7 @@ fn explain(
             ),
         };
     }
-    let (sentence, hint) = describe(tls, witness);
+    let (sentence, hint) = describe(tls, witness, oldest);
     Error::new(
         ErrorKind::Tls,
         format!("the TLS handshake with {origin} failed: {sentence}"),
@@ -211,7 +212,11 @@ fn is_refusal(error: &rustls::Error) -> bool {
 }
 
 /// rustls' error in words of those who have to mend it.
-fn describe(error: &rustls::Error, witness: &Witness) -> (String, Option<&'static str>) {
+fn describe(
+    error: &rustls::Error,
+    witness: &Witness,
+    oldest: Version,
+) -> (String, Option<&'static str>) {
     use rustls::Error as E;
     if let E::AlertReceived(_) = error {
         if let Some((sentence, hint)) = witness.credential.suspected(&error.to_string()) {
@@ -223,10 +228,19 @@ fn describe(error: &rustls::Error, witness: &Witness) -> (String, Option<&'stati
         | E::PeerIncompatible(
             PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig
             | PeerIncompatible::ServerDoesNotSupportTls12Or13,
-        ) => (
-            format!("the server speaks no TLS version that we accept ({error})"),
-            Some("TLS 1.0 and 1.1 are gone (RFC 8996): the server needs TLS 1.2 or 1.3"),
-        ),
+        ) => match oldest {
+            Version::Tls12 => (
+                format!("the server speaks no TLS version that we accept ({error})"),
+                Some("TLS 1.0 and 1.1 are gone (RFC 8996): the server needs TLS 1.2 or 1.3"),
+            ),
+            Version::Tls13 => (
+                format!("the server does not speak TLS 1.3, which the policy demands ({error})"),
+                Some(
+                    "the server needs TLS 1.3, or a Policy::min_version of its own by \
+                     ClientBuilder::policy_for",
+                ),
+            ),
+        },
         E::InvalidMessage(
             InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion,
         ) => (

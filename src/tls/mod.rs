@@ -61,6 +61,7 @@ use demand::Demand;
 pub(crate) struct Tls {
     template: ClientConfig,
     verifier: Arc<HandshakeVerifier>,
+    oldest: Version,
     clock: Clock,
     has_identity: bool,
     origins: Mutex<HashMap<Ticketed, Arc<ClientConfig>>>,
@@ -91,14 +92,14 @@ impl Tls {
         demand: Demand,
         clock: Clock,
     ) -> Result<Self> {
-        let versions = versions(policy.oldest_version());
+        let oldest = policy.oldest_version();
         let verifier = Arc::new(HandshakeVerifier {
             verifier: Verifier::builder().roots(roots).policy(policy).build()?,
             demand,
         });
         let mut template =
             ClientConfig::builder_with_details(crypto::provider(), Arc::new(clock.clone()))
-                .with_protocol_versions(versions)
+                .with_protocol_versions(versions(oldest))
                 .map_err(|error| {
                     Error::new(ErrorKind::Config, "no TLS configuration can be made")
                         .with_source(error)
@@ -111,6 +112,7 @@ impl Tls {
         Ok(Self {
             template,
             verifier,
+            oldest,
             clock,
             has_identity: identity.is_some(),
             origins: Mutex::default(),

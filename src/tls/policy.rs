@@ -21,7 +21,8 @@ pub struct Policy {
     min_version: Version,
     profile: Profile,
     revocation: Revocation,
-    pins: Vec<Pin>,
+    /// One of these is demanded, of which there may be none; `None` demands nothing.
+    pins: Option<Vec<Pin>>,
     min_days_left: u32,
     max_chain_length: usize,
 }
@@ -56,10 +57,20 @@ impl Policy {
         self
     }
 
-    /// Demands that a certificate on the path, the root included, has this key. Several pins are
-    /// alternatives: one of them has to be there. A pin never stands for a valid path or name.
-    pub fn pin(mut self, pin: impl Into<Pin>) -> Self {
-        self.pins.push(pin.into());
+    /// Demands that a certificate on the path, the root included, has this key.
+    ///
+    /// Several pins are alternatives: one of them has to be there, and a path that has one is taken
+    /// before one that has none. Pin a key in reserve too, so that the host can change its own
+    /// (RFC 7469 §4.3). A pin never stands for a valid path or name.
+    pub fn pin(self, pin: impl Into<Pin>) -> Self {
+        self.pins([pin])
+    }
+
+    /// Demands one of these keys, or of those that were pinned before. An empty list is a key that
+    /// nobody has: if no other is pinned every peer is refused.
+    pub fn pins(mut self, pins: impl IntoIterator<Item = impl Into<Pin>>) -> Self {
+        let pins = pins.into_iter().map(Into::into);
+        self.pins.get_or_insert_default().extend(pins);
         self
     }
 
@@ -120,29 +131,38 @@ impl Policy {
     }
 
     pub(super) fn has_pins(&self) -> bool {
-        !self.pins.is_empty()
+        self.pins.is_some()
     }
 
     /// Whether one of the pinned keys is on the path, if any are pinned.
     pub(super) fn judge_pins(&self, path: &Path) -> Option<Reason> {
-        let mut on_path = path.certificates.iter().chain([path.anchor.certificate()]);
-        if self.pins.is_empty() || on_path.any(|each| self.pins.contains(&Pin::of(each))) {
+        let pins = self.pins.as_ref()?;
+        let root = path.anchor.certificate();
+        let below = path.certificates.iter().filter(|each| *each != root);
+        let there: Vec<_> = below.chain([root]).map(Pin::of).collect();
+        if there.iter().any(|key| pins.contains(key)) {
             return None;
         }
-        let shown: Vec<_> = path
-            .certificates
-            .iter()
-            .map(|each| Pin::of(each).to_string())
-            .collect();
-        Some(Reason::new(
-            Code::PinMismatch,
-            format!(
-                "none of the {} pinned keys is on the path; the keys there, the leaf's first, are {} and the root's {}",
-                self.pins.len(),
-                shown.join(", "),
-                Pin::of(path.anchor.certificate())
+        let missing = match pins.len() {
+            0 => String::from("a pinned key is demanded, and none is pinned"),
+            1 => String::from("the pinned key is not on the path"),
+            many => format!("none of the {many} pinned keys is on the path"),
+        };
+        let there: Vec<_> = there.iter().map(Pin::to_string).collect();
+        Some(
+            Reason::new(
+                Code::PinMismatch,
+                format!(
+                    "{missing}; the keys there, the leaf's first and the root's last, are {}",
+                    there.join(", ")
+                ),
+            )
+            .with_hint(
+                "ask those who run the host, by another way than this one, which keys are theirs: \
+                 pin a new one of theirs beside the old; a key that is not theirs is somebody's who \
+                 stands between",
             ),
-        ))
+        )
     }
 
     /// Whether the path is too long.
@@ -171,7 +191,7 @@ impl Default for Policy {
             min_version: Version::Tls12,
             profile: Profile::of(Level::Default),
             revocation: Revocation::default(),
-            pins: Vec::new(),
+            pins: None,
             min_days_left: 0,
             // webpki's MAX_SUB_CA_COUNT is 6.
             max_chain_length: 7,

@@ -1,13 +1,15 @@
 //! A TLS server that counts what reaches it, above TLS and on the wire, and that can be told
-//! between connections what to present and how to behave.
+//! between connections what to present and how to behave; the clock that its clients go by, and the
+//! runtimes that they run in.
 
+use std::future::Future;
 use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -28,7 +30,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::{Notify, watch};
 use tokio_rustls::TlsAcceptor;
 
-use super::proof::{Authority, Chain};
+use super::proof::{Authority, Chain, now};
 
 /// Which TLS and which HTTP a site speaks: one of each.
 #[derive(Clone, Copy, Debug)]
@@ -141,6 +143,17 @@ impl Site {
             .send_modify(|log| seen = std::mem::take(&mut log.ended));
         seen.sort_by_key(|(at, _)| *at);
         seen.into_iter().map(|(_, seen)| seen).collect()
+    }
+
+    /// The handshakes of [`seen`](Self::seen).
+    pub(crate) async fn kinds(&self) -> Vec<Option<HandshakeKind>> {
+        let seen = self.seen().await;
+        seen.iter().map(|seen| seen.handshake).collect()
+    }
+
+    /// How many connections were accepted so far.
+    pub(crate) fn connections(&self) -> usize {
+        self.shared.log.borrow().accepted
     }
 }
 
@@ -387,6 +400,48 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
     }
 }
 
+/// A clock that says morning or afternoon of the day that it is [`now`].
+pub(crate) struct Hands(Arc<AtomicU64>);
+
+impl Default for Hands {
+    fn default() -> Self {
+        Self(Arc::new(AtomicU64::new(NOON.as_secs())))
+    }
+}
+
+impl Hands {
+    /// What a client is given for its clock.
+    pub(crate) fn reader(&self) -> impl Fn() -> SystemTime + Send + Sync + 'static {
+        let hands = Arc::clone(&self.0);
+        move || now() + Duration::from_secs(hands.load(SeqCst)) - NOON
+    }
+
+    pub(crate) fn pass_noon(&self) {
+        self.0.store(NOON.as_secs() * 2 + 1, SeqCst);
+    }
+
+    pub(crate) fn set_back(&self) {
+        self.0.store(NOON.as_secs() - 1, SeqCst);
+    }
+}
+
+/// Runs a future in a runtime of its own. No connection outlives it, so that the next one opens a
+/// connection anew: tickets belong to a client, connections to a runtime.
+pub(crate) fn run<F: Future>(future: F) -> F::Output {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let limit = Duration::from_secs(60);
+    runtime
+        .block_on(async { tokio::time::timeout(limit, future).await })
+        .expect("a test hangs")
+}
+
+pub(crate) const FULL: Option<HandshakeKind> = Some(HandshakeKind::Full);
+pub(crate) const RESUMED: Option<HandshakeKind> = Some(HandshakeKind::Resumed);
+/// From the morning of a [`Hands`] to its noon.
+pub(crate) const NOON: Duration = Duration::from_secs(3_600);
 /// What a site answers.
 pub(crate) const BODY: &str = "the body";
 /// How long a body is shouted: longer than all else that a server writes in a handshake.
