@@ -13,14 +13,14 @@ use rustls::pki_types::UnixTime;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::runtime::Handle;
 
-use crate::connect::{Connector, Origin, Pool, Resolver, Trust};
+use crate::connect::{Connector, Origin, Pool, Resolver, Target, Trust};
 use crate::error::{Error, ErrorKind, Result};
 use crate::into_url::IntoUrl;
 use crate::limits::{self, Deadline};
 use crate::request::RequestBuilder;
 use crate::timings::Timings;
 use crate::tls::demand::{self, Demand, HttpsVerify, Said};
-use crate::tls::{Clock, Identity, Policy, Protocols, RootStore, TlsStream};
+use crate::tls::{Clock, Identity, Policy, Protocols, RootStore, TlsStream, Verdict};
 use crate::trace;
 
 /// Fetches URLs, each by a connection whose peer was verified.
@@ -87,12 +87,11 @@ impl Client {
     ///
     /// [`ErrorKind::InvalidUrl`] if `host` is neither, else as a fetch that gets no connection.
     pub async fn connect(&self, host: &str, port: u16) -> Result<TlsStream> {
-        let origin = Origin::tls(host, port)?;
+        let target = self.0.target(host, port)?;
         let connecting = pin!(async {
             let mut timings = Timings::default();
             let connecting = self.0.connector.connect_tls(
-                &origin,
-                self.0.demand,
+                &target,
                 Protocols::Unnamed,
                 self.0.whole_deadline(),
                 &mut timings,
@@ -101,9 +100,7 @@ impl Client {
             connected.map_err(|error| error.with_timings(timings))
         });
         let connected = in_one_runtime(connecting).await?;
-        if self.0.demand == Demand::Reported {
-            trace::unverified(origin.host(), origin.port(), connected.stream.verdict());
-        }
+        report(&target, connected.stream.verdict());
         Ok(connected.stream)
     }
 
@@ -120,18 +117,13 @@ impl Client {
     {
         // The port is not known: 1 is nobody's, so tickets are shared with other wrapped streams
         // only.
-        let origin = Origin::tls(host, 1)?;
+        let target = self.0.target(host, 1)?;
         let wrapping = pin!(async {
             let deadline = self.0.whole_deadline();
-            let connector = &self.0.connector;
-            connector
-                .wrap(stream, &origin, self.0.demand, deadline)
-                .await
+            self.0.connector.wrap(stream, &target, deadline).await
         });
         let wrapped = in_one_runtime(wrapping).await?;
-        if self.0.demand == Demand::Reported {
-            trace::unverified(origin.host(), origin.port(), wrapped.verdict());
-        }
+        report(&target, wrapped.verdict());
         Ok(wrapped)
     }
 
@@ -151,8 +143,20 @@ impl Client {
 }
 
 impl Shared {
+    fn target(&self, host: &str, port: u16) -> Result<Target> {
+        let origin = Origin::tls(host, port)?;
+        Ok(self.connector.trust.target(origin, self.demand))
+    }
+
     fn whole_deadline(&self) -> Deadline {
         Deadline::start(self.deadline.unwrap_or(limits::DEADLINE))
+    }
+}
+
+/// A stream is not used unseen whose peer need not be verified.
+fn report(target: &Target, verdict: &Verdict) {
+    if target.demand() == Demand::Reported {
+        trace::unverified(target.origin().host(), target.origin().port(), verdict);
     }
 }
 
@@ -173,6 +177,7 @@ pub struct ClientBuilder {
     roots: Option<RootStore>,
     identity: Option<Identity>,
     policy: Policy,
+    host_policies: Vec<(String, Policy)>,
     clock: Clock,
     resolver: Resolver,
     accept_unverified: bool,
@@ -190,6 +195,7 @@ impl Default for ClientBuilder {
             roots: None,
             identity: None,
             policy: Policy::default(),
+            host_policies: Vec::new(),
             clock: Clock::default(),
             resolver: Resolver::default(),
             accept_unverified: false,
@@ -219,6 +225,39 @@ impl ClientBuilder {
     /// What is demanded of peers beyond a path to a root and the right name.
     pub fn policy(mut self, policy: Policy) -> Self {
         self.policy = policy;
+        self
+    }
+
+    /// What is demanded of these peers, in the place of [`policy`](Self::policy), of which nothing
+    /// is left for them. It holds on every hop of a fetch, for [`Client::connect`] and for
+    /// [`Client::wrap`].
+    ///
+    /// The pattern is a host name, an IP address, or `*.` and a name. The last covers every name
+    /// below that one, at any depth, and not the name itself: who writes `*.bank.example` means all
+    /// of the bank's servers, however many dots a name of theirs has, although a certificate's
+    /// wildcard covers one label only (RFC 9525 §6.3). Of several patterns that cover a host the
+    /// most specific one counts: the host itself, then the longest name.
+    ///
+    /// A pattern is read as the host of a URL is: capitals, U-labels and one dot at the end make no
+    /// difference, in it or in a URL. The port makes none either.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use urlfetch::Client;
+    /// use urlfetch::tls::{Pin, Policy, Version};
+    ///
+    /// # fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let pins = Pin::parse_list("sha256//r/mIkG3eEpVdm+u/ko/cwxzOMo1bk4TyHIlByibiA5E=")?;
+    /// let client = Client::builder()
+    ///     .policy_for("*.bank.example", Policy::strict().pins(pins))
+    ///     .policy_for("10.0.0.7", Policy::default().min_version(Version::Tls13))
+    ///     .build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn policy_for(mut self, pattern: impl Into<String>, policy: Policy) -> Self {
+        self.host_policies.push((pattern.into(), policy));
         self
     }
 
@@ -291,8 +330,9 @@ impl ClientBuilder {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`] if the roots are empty, the user agent cannot be sent, HTTPSVERIFY has
-    /// a value that means nothing, or it is `1` and
+    /// [`ErrorKind::Config`] if the roots are empty, a pattern of [`policy_for`](Self::policy_for)
+    /// cannot be read or is there twice, the user agent cannot be sent, HTTPSVERIFY has a value that
+    /// means nothing, or it is `1` and
     /// [`danger_accept_unverified`](Self::danger_accept_unverified) was called.
     pub fn build(self) -> Result<Client> {
         let said = match self.accept_unverified {
@@ -317,7 +357,13 @@ impl ClientBuilder {
             connector: Connector {
                 resolver: self.resolver,
                 timeout: self.connect_timeout,
-                trust: Trust::new(self.roots, self.identity, self.policy, self.clock)?,
+                trust: Trust::new(
+                    self.roots,
+                    self.identity,
+                    self.policy,
+                    self.host_policies,
+                    self.clock,
+                )?,
             },
             pool: Pool::default(),
             https_verify,

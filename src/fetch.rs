@@ -13,7 +13,7 @@ use url::Position;
 use crate::body::{Body, Reading};
 use crate::client::{Client, Shared, in_one_runtime};
 use crate::connect::outgoing::Outgoing;
-use crate::connect::{Choice, Exchange, Lease, Origin};
+use crate::connect::{Choice, Exchange, Lease, Origin, Target};
 use crate::decode::Decoder;
 use crate::error::{Error, ErrorKind, Result};
 use crate::headers::{add_headers, check_headers};
@@ -116,14 +116,15 @@ impl Fetch {
     /// One request and the head of its response.
     async fn hop(&mut self, shared: &Shared) -> Result<Exchange> {
         let origin = Origin::admit(&self.asked.url, self.allow_http)?;
+        let target = shared.connector.trust.target(origin, self.demand);
         let span = trace::hop(
             &self.asked.method,
             &self.asked.url,
-            origin.host(),
-            origin.port(),
+            target.origin().host(),
+            target.origin().port(),
         );
         let outcome = self
-            .exchange(shared, &origin)
+            .exchange(shared, &target)
             .instrument(span.clone())
             .await;
         match &outcome {
@@ -143,7 +144,7 @@ impl Fetch {
     }
 
     /// Sends the request, a second time if the first cannot have been acted on.
-    async fn exchange(&mut self, shared: &Shared, origin: &Origin) -> Result<Exchange> {
+    async fn exchange(&mut self, shared: &Shared, target: &Target) -> Result<Exchange> {
         let mut outgoing = None;
         let mut choice = Choice::Any;
         let mut was_sent = false;
@@ -152,8 +153,7 @@ impl Fetch {
                 .pool
                 .checkout(
                     &shared.connector,
-                    origin,
-                    self.demand,
+                    target,
                     choice,
                     self.deadline,
                     &mut self.timings,
@@ -170,7 +170,12 @@ impl Fetch {
             let request = self.request(&lease, body)?;
             let started = Instant::now();
             let sent = lease
-                .send(request, origin.is_https(), self.demand, self.deadline)
+                .send(
+                    request,
+                    target.origin().is_https(),
+                    target.demand(),
+                    self.deadline,
+                )
                 .await;
             self.timings.add(Phase::FirstByte, started.elapsed());
             let failed = match sent {

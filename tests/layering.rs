@@ -37,12 +37,14 @@ const ROOMS: &[&str] = &[
     "connect/pool",
     "connect",
     "connect/failure",
+    "connect/trust",
     "connect/resolve",
     "connect/blocking",
     "connect/dial",
     "connect/facts",
     "connect/stream",
     "connect/outgoing",
+    "connect/per_host",
     "connect/origin",
     // From a socket to a judged peer.
     "tls/handshake",
@@ -96,6 +98,7 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[(
 const DECISIONS: &[&str] = &[
     "connect/framing",
     "connect/origin",
+    "connect/per_host",
     "connect/replay",
     "decode/*",
     "headers",

@@ -1,7 +1,6 @@
 //! From a URL to a verified stream, or the reason there is none.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::net::TcpStream;
@@ -14,6 +13,7 @@ pub(crate) use origin::Origin;
 pub(crate) use pool::{Choice, Lease, Pool};
 pub(crate) use resolve::Resolver;
 pub(crate) use stream::Stream;
+pub(crate) use trust::{Target, Trust};
 
 mod blocking;
 mod dial;
@@ -23,24 +23,25 @@ mod failure;
 mod framing;
 mod origin;
 pub(crate) mod outgoing;
+mod per_host;
 mod pool;
 mod replay;
 mod resolve;
 mod stream;
+mod trust;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{self, Deadline};
 use crate::timings::{Phase, Timings};
-use crate::tls::demand::Demand;
 use crate::tls::handshake::{self, Failure};
-use crate::tls::{Clock, Identity, Policy, Protocols, RootStore, Ticketed, Tls, TlsStream};
+use crate::tls::{Protocols, Ticketed, TlsStream};
 
 /// Makes connections under one configuration.
 #[derive(Debug)]
 pub(crate) struct Connector {
     pub(crate) resolver: Resolver,
     pub(crate) timeout: Duration,
-    pub(crate) trust: Arc<Trust>,
+    pub(crate) trust: Trust,
 }
 
 /// A connection fresh from the dial.
@@ -50,17 +51,16 @@ pub(crate) struct Connected<S> {
 }
 
 impl Connector {
-    /// A connection to an origin. Over https the peer has been judged and meets the demand.
+    /// A connection to a target. Over https the peer has been judged and meets the demand.
     pub(crate) async fn connect(
         &self,
-        origin: &Origin,
-        demand: Demand,
+        target: &Target,
         deadline: Deadline,
         timings: &mut Timings,
     ) -> Result<Connected<Stream>> {
-        if origin.is_https() {
+        if target.origin().is_https() {
             let tls = self
-                .connect_tls(origin, demand, Protocols::Http, deadline, timings)
+                .connect_tls(target, Protocols::Http, deadline, timings)
                 .await?;
             return Ok(Connected {
                 remote: tls.remote,
@@ -68,28 +68,26 @@ impl Connector {
             });
         }
         let deadline = self.within(deadline);
-        let tcp = self.connect_tcp(origin, deadline, timings).await?;
+        let tcp = self.connect_tcp(target.origin(), deadline, timings).await?;
         Ok(Connected {
             remote: tcp.remote,
             stream: Stream::plain(tcp.stream),
         })
     }
 
-    /// A TLS stream to an origin, for any protocol.
+    /// A TLS stream to a target, for any protocol.
     pub(crate) async fn connect_tls(
         &self,
-        origin: &Origin,
-        demand: Demand,
+        target: &Target,
         protocols: Protocols,
         deadline: Deadline,
         timings: &mut Timings,
     ) -> Result<Connected<TlsStream>> {
         let deadline = self.within(deadline);
         let started = Instant::now();
-        let tls = deadline
-            .run(Phase::Queued, self.trust.tls(demand))
-            .await??;
+        let tls = deadline.run(Phase::Queued, target.tls()).await??;
         timings.add(Phase::Queued, started.elapsed());
+        let origin = target.origin();
         let ticketed = ticketed(origin, protocols);
         let mut redialled = false;
         loop {
@@ -128,17 +126,15 @@ impl Connector {
     pub(crate) async fn wrap<S>(
         &self,
         stream: S,
-        origin: &Origin,
-        demand: Demand,
+        target: &Target,
         deadline: Deadline,
     ) -> Result<TlsStream<S>>
     where
         S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
     {
         let deadline = self.within(deadline);
-        let tls = deadline
-            .run(Phase::Queued, self.trust.tls(demand))
-            .await??;
+        let tls = deadline.run(Phase::Queued, target.tls()).await??;
+        let origin = target.origin();
         let ticketed = ticketed(origin, Protocols::Unnamed);
         let handshake = tls.handshake(stream, &ticketed, origin.server_name()?, None);
         match deadline.run(Phase::Tls, handshake).await? {
@@ -190,81 +186,11 @@ fn ticketed(origin: &Origin, protocols: Protocols) -> Ticketed {
     }
 }
 
-/// What TLS is made of, and the TLS made of it: one that verifies and one that only reports, which
-/// share neither verifier nor tickets.
-#[derive(Debug)]
-pub(crate) struct Trust {
-    roots: Option<RootStore>,
-    identity: Option<Identity>,
-    policy: Policy,
-    clock: Clock,
-    verified: OnceLock<Arc<Tls>>,
-    reported: OnceLock<Arc<Tls>>,
-}
-
-impl Trust {
-    /// Without roots the platform's are loaded at first use, off the async threads.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Config`] if the roots are given and empty.
-    pub(crate) fn new(
-        roots: Option<RootStore>,
-        identity: Option<Identity>,
-        policy: Policy,
-        clock: Clock,
-    ) -> Result<Arc<Self>> {
-        let trust = Self {
-            roots,
-            identity,
-            policy,
-            clock,
-            verified: OnceLock::new(),
-            reported: OnceLock::new(),
-        };
-        if let Some(roots) = &trust.roots {
-            trust.make(roots.clone(), Demand::Verified)?;
-        }
-        Ok(Arc::new(trust))
-    }
-
-    async fn tls(&self, demand: Demand) -> Result<Arc<Tls>> {
-        if let Some(tls) = self.made(demand).get() {
-            return Ok(Arc::clone(tls));
-        }
-        let roots = match &self.roots {
-            Some(roots) => roots.clone(),
-            // Files may hang (a network drive, a pipe): they take one thread then, and leave the
-            // rest to those who resolve names.
-            None => NATIVE.run(RootStore::native).await??,
-        };
-        self.make(roots, demand)
-    }
-
-    fn make(&self, roots: RootStore, demand: Demand) -> Result<Arc<Tls>> {
-        let tls = Tls::new(
-            roots,
-            self.identity.as_ref(),
-            self.policy.clone(),
-            demand,
-            self.clock.clone(),
-        )?;
-        Ok(Arc::clone(self.made(demand).get_or_init(|| Arc::new(tls))))
-    }
-
-    fn made(&self, demand: Demand) -> &OnceLock<Arc<Tls>> {
-        match demand {
-            Demand::Verified => &self.verified,
-            Demand::Reported => &self.reported,
-        }
-    }
-}
-
-static NATIVE: blocking::Once<Result<RootStore>> = blocking::Once::new();
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tls::demand::Demand;
+    use crate::tls::{Clock, Policy};
 
     /// The one stall that no server can make: all threads that resolve names are taken.
     #[tokio::test(start_paused = true)]
@@ -272,9 +198,10 @@ mod tests {
         let connector = Connector {
             resolver: Resolver::default(),
             timeout: limits::CONNECT,
-            trust: Trust::new(None, None, Policy::default(), Clock::default()).unwrap(),
+            trust: Trust::new(None, None, Policy::default(), vec![], Clock::default()).unwrap(),
         };
         let origin = Origin::of(&"http://localhost:1/".parse().unwrap()).unwrap();
+        let target = connector.trust.target(origin, Demand::Verified);
         let taken = blocking::take_all_threads();
         for (budget, expected) in [
             (
@@ -288,7 +215,7 @@ mod tests {
         ] {
             let deadline = Deadline::start(Duration::from_secs(budget));
             let mut timings = Timings::default();
-            let connecting = connector.connect(&origin, Demand::Verified, deadline, &mut timings);
+            let connecting = connector.connect(&target, deadline, &mut timings);
             let error = connecting.await.map(drop).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Deadline);
             assert_eq!(error.phase(), Some(Phase::Dns));

@@ -21,7 +21,7 @@ use tokio::time::Instant;
 use super::facts::Facts;
 use super::failure::Cause;
 use super::outgoing::{Leash, Outgoing};
-use super::{Connected, Connector, Origin, Stream};
+use super::{Connected, Connector, Stream, Target};
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{self, Clock, Deadline};
 use crate::timings::{Phase, Timings};
@@ -29,10 +29,8 @@ use crate::tls::TlsStream;
 use crate::tls::demand::Demand;
 use crate::trace;
 
-/// The open connections of one client.
-///
-/// A client has one TLS configuration for each demand, so that demand and origin say all that a
-/// connection's TLS depends on.
+/// The open connections of one client, which are told apart by runtime and [`Target`]: origin,
+/// policy and demand, which is all that their TLS depends on.
 #[derive(Debug, Default)]
 pub(crate) struct Pool {
     hosts: Mutex<Hosts>,
@@ -48,8 +46,7 @@ struct Hosts {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Key {
     runtime: Id,
-    origin: Origin,
-    demand: Demand,
+    target: Target,
 }
 
 impl Pool {
@@ -60,13 +57,12 @@ impl Pool {
     pub(crate) async fn checkout(
         &self,
         connector: &Connector,
-        origin: &Origin,
-        demand: Demand,
+        target: &Target,
         choice: Choice,
         deadline: Deadline,
         timings: &mut Timings,
     ) -> Result<Lease> {
-        let host = self.host(origin, demand);
+        let host = self.host(target);
         loop {
             if let Some(mut lease) = host.open_connection(choice) {
                 let soon = deadline.sooner(Deadline::on(Clock::Connect, limits::READY_WAIT));
@@ -79,9 +75,7 @@ impl Pool {
             }
             let failures = match host.may_dial_at_once() {
                 Ok(()) => {
-                    return host
-                        .dial(connector, origin, demand, deadline, timings)
-                        .await;
+                    return host.dial(connector, target, deadline, timings).await;
                 }
                 Err(failures) => failures,
             };
@@ -96,19 +90,16 @@ impl Pool {
             if !host.needs_turn() {
                 continue;
             }
-            let dialled = host
-                .dial(connector, origin, demand, deadline, timings)
-                .await;
+            let dialled = host.dial(connector, target, deadline, timings).await;
             drop(turn);
             return dialled;
         }
     }
 
-    fn host(&self, origin: &Origin, demand: Demand) -> Arc<Host> {
+    fn host(&self, target: &Target) -> Arc<Host> {
         let key = Key {
             runtime: Handle::current().id(),
-            origin: origin.clone(),
-            demand,
+            target: target.clone(),
         };
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
         hosts.sweep(Instant::now());
@@ -139,7 +130,7 @@ pub(crate) enum Choice {
     NotIdle,
 }
 
-/// What is open to one origin, from one runtime, under one demand.
+/// What is open to one target, from one runtime.
 #[derive(Debug, Default)]
 struct Host {
     state: Mutex<State>,
@@ -240,12 +231,11 @@ impl Host {
     async fn dial(
         self: &Arc<Self>,
         connector: &Connector,
-        origin: &Origin,
-        demand: Demand,
+        target: &Target,
         deadline: Deadline,
         timings: &mut Timings,
     ) -> Result<Lease> {
-        let opened = match connector.connect(origin, demand, deadline, timings).await {
+        let opened = match connector.connect(target, deadline, timings).await {
             Ok(connected) => open(connected, Arc::downgrade(self), deadline).await,
             Err(error) => Err(error),
         };
@@ -261,8 +251,8 @@ impl Host {
                 return Err(error);
             }
         };
-        if let (Demand::Reported, Some(verdict)) = (demand, &facts.verdict) {
-            trace::unverified(origin.host(), origin.port(), verdict);
+        if let (Demand::Reported, Some(verdict)) = (target.demand(), &facts.verdict) {
+            trace::unverified(target.origin().host(), target.origin().port(), verdict);
         }
         let mut state = self.state();
         state.failure = None;
@@ -537,20 +527,25 @@ const MIN_SWEEP: usize = 64;
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use tokio::io::AsyncReadExt;
     use tokio::net::{TcpListener, TcpStream};
 
+    use super::super::{Origin, Trust};
     use super::*;
+    use crate::tls;
+    use crate::tls::Policy;
 
     #[tokio::test]
     async fn hosts_that_nobody_comes_back_to_do_not_pile_up() {
         let pool = Pool::default();
         let (_server, kept) = pool.idle_connection("kept.example").await;
         for n in 0..10_000 {
-            drop(pool.host(&origin(&format!("{n}.example")), Demand::Verified));
+            drop(pool.host(&target(&format!("{n}.example"))));
             assert!(pool.len() <= MIN_SWEEP, "{n}");
         }
-        let found = pool.host(&origin("kept.example"), Demand::Verified);
+        let found = pool.host(&target("kept.example"));
         assert!(Arc::ptr_eq(&kept, &found));
         assert!(found.open_connection(Choice::Any).is_some());
     }
@@ -575,7 +570,7 @@ mod tests {
         let pool = Pool::default();
         let (mut server, _) = pool.idle_connection("once.example").await;
         tokio::time::advance(limits::IDLE_CONNECTION).await;
-        drop(pool.host(&origin("other.example"), Demand::Verified));
+        drop(pool.host(&target("other.example")));
         assert_eq!(pool.len(), 1);
         assert_eq!(server.read(&mut [0]).await.unwrap(), 0);
     }
@@ -593,7 +588,7 @@ mod tests {
             let deadline = Deadline::start(limits::DEADLINE);
             let opened = open(Connected { stream, remote }, Weak::new(), deadline).await;
             let (sender, facts) = opened.unwrap();
-            let host = self.host(&origin(name), Demand::Verified);
+            let host = self.host(&target(name));
             let lease = Lease {
                 sender: Some(sender),
                 facts,
@@ -607,7 +602,10 @@ mod tests {
         }
     }
 
-    fn origin(host: &str) -> Origin {
-        Origin::tls(host, 443).unwrap()
+    fn target(host: &str) -> Target {
+        static TRUST: LazyLock<Trust> = LazyLock::new(|| {
+            Trust::new(None, None, Policy::default(), vec![], tls::Clock::default()).unwrap()
+        });
+        TRUST.target(Origin::tls(host, 443).unwrap(), Demand::Verified)
     }
 }

@@ -1,0 +1,196 @@
+//! Whom a connection is to, and the TLS that it is made with: roots and identity are the client's,
+//! the policy is the host's.
+
+use std::hash::{Hash, Hasher};
+use std::sync::{Arc, OnceLock};
+
+use super::blocking;
+use super::origin::Origin;
+use super::per_host::PerHost;
+use crate::error::Result;
+use crate::tls::demand::Demand;
+use crate::tls::{Clock, Identity, Policy, RootStore, Tls};
+
+/// What a client trusts, host by host. It does not change for as long as the client lives: an
+/// origin has one policy.
+#[derive(Debug)]
+pub(crate) struct Trust(PerHost<Arc<Terms>>);
+
+impl Trust {
+    /// `policy` is for all hosts that no pattern of `host_policies` covers. Without roots the
+    /// platform's are loaded at first use, off the async threads.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the roots are given and empty, or a
+    /// pattern cannot be read or is there twice.
+    pub(crate) fn new(
+        roots: Option<RootStore>,
+        identity: Option<Identity>,
+        policy: Policy,
+        host_policies: Vec<(String, Policy)>,
+        clock: Clock,
+    ) -> Result<Self> {
+        let roots = Arc::new(roots.map_or_else(OnceLock::new, OnceLock::from));
+        let terms = |policy| -> Result<_> {
+            let terms = Terms {
+                roots: Arc::clone(&roots),
+                identity: identity.clone(),
+                policy,
+                clock: clock.clone(),
+                verified: OnceLock::new(),
+                reported: OnceLock::new(),
+            };
+            if let Some(roots) = roots.get() {
+                terms.make(roots.clone(), Demand::Verified)?;
+            }
+            Ok(Arc::new(terms))
+        };
+        let host_policies = host_policies.into_iter();
+        let host_terms = host_policies.map(|(pattern, policy)| Ok((pattern, terms(policy)?)));
+        let host_terms: Vec<_> = host_terms.collect::<Result<_>>()?;
+        Ok(Self(PerHost::new(terms(policy)?, host_terms)?))
+    }
+
+    pub(crate) fn target(&self, origin: Origin, demand: Demand) -> Target {
+        Target {
+            terms: Arc::clone(self.0.of(&origin)),
+            origin,
+            demand,
+        }
+    }
+}
+
+/// Whom a connection is to, and under which policy and demand.
+///
+/// This is all that its TLS depends on, so connections are told apart by it: what was made for one
+/// target never serves another.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    origin: Origin,
+    demand: Demand,
+    terms: Arc<Terms>,
+}
+
+impl Target {
+    pub(crate) fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    pub(crate) fn demand(&self) -> Demand {
+        self.demand
+    }
+
+    /// What makes TLS to it, with tickets of its own.
+    pub(super) async fn tls(&self) -> Result<Arc<Tls>> {
+        self.terms.tls(self.demand).await
+    }
+}
+
+/// Terms are the same only if they are one: what they demand says nothing of their roots.
+impl PartialEq for Target {
+    fn eq(&self, other: &Self) -> bool {
+        let Self {
+            origin,
+            demand,
+            terms,
+        } = self;
+        *origin == other.origin && *demand == other.demand && Arc::ptr_eq(terms, &other.terms)
+    }
+}
+
+impl Eq for Target {}
+
+impl Hash for Target {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (&self.origin, self.demand, Arc::as_ptr(&self.terms)).hash(state);
+    }
+}
+
+/// What TLS under one policy is made of, and the TLS made of it: one that verifies and one that
+/// only reports, which share neither verifier nor tickets with each other, nor with another
+/// policy's.
+#[derive(Debug)]
+struct Terms {
+    /// The client's: given, or loaded once.
+    roots: Arc<OnceLock<RootStore>>,
+    identity: Option<Identity>,
+    policy: Policy,
+    clock: Clock,
+    verified: OnceLock<Arc<Tls>>,
+    reported: OnceLock<Arc<Tls>>,
+}
+
+impl Terms {
+    async fn tls(&self, demand: Demand) -> Result<Arc<Tls>> {
+        if let Some(tls) = self.made(demand).get() {
+            return Ok(Arc::clone(tls));
+        }
+        if let Some(roots) = self.roots.get() {
+            return self.make(roots.clone(), demand);
+        }
+        // Files may hang (a network drive, a pipe): they take one thread then, and leave the rest
+        // to those who resolve names.
+        let roots = NATIVE.run(RootStore::native).await??;
+        let tls = self.make(roots.clone(), demand)?;
+        // Roots that make no TLS are not kept.
+        self.roots.get_or_init(|| roots);
+        Ok(tls)
+    }
+
+    fn make(&self, roots: RootStore, demand: Demand) -> Result<Arc<Tls>> {
+        let tls = Tls::new(
+            roots,
+            self.identity.as_ref(),
+            self.policy.clone(),
+            demand,
+            self.clock.clone(),
+        )?;
+        Ok(Arc::clone(self.made(demand).get_or_init(|| Arc::new(tls))))
+    }
+
+    fn made(&self, demand: Demand) -> &OnceLock<Arc<Tls>> {
+        match demand {
+            Demand::Verified => &self.verified,
+            Demand::Reported => &self.reported,
+        }
+    }
+}
+
+static NATIVE: blocking::Once<Result<RootStore>> = blocking::Once::new();
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_is_an_origin_a_demand_and_a_policy() {
+        let trust = || {
+            let bank = (String::from("bank.test"), Policy::strict());
+            let (policy, clock) = (Policy::default(), Clock::default());
+            Trust::new(None, None, policy, vec![bank], clock).unwrap()
+        };
+        let (ours, others) = (trust(), trust());
+        let at = |trust: &Trust, host, port, demand| {
+            let origin = Origin::tls(host, port).unwrap();
+            trust.target(origin, demand)
+        };
+        use Demand::{Reported, Verified};
+        let bank = at(&ours, "bank.test", 443, Verified);
+        assert_eq!(bank, at(&ours, "BANK.test", 443, Verified));
+        for other in [
+            at(&ours, "bank.test", 443, Reported),
+            at(&ours, "bank.test", 444, Verified),
+            at(&ours, "shop.test", 443, Verified),
+            // The name is told apart, and the policy is the same.
+            at(&ours, "bank.test.", 443, Verified),
+            // As strict as ours, and of roots that may be others.
+            at(&others, "bank.test", 443, Verified),
+        ] {
+            assert_ne!(bank, other);
+        }
+        let policy = |host| at(&ours, host, 443, Verified).terms.policy.clone();
+        assert_eq!(policy("bank.test."), Policy::strict());
+        assert_eq!(policy("shop.test"), Policy::default());
+    }
+}
