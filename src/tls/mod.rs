@@ -41,6 +41,7 @@ pub(crate) mod platform;
 pub(crate) mod policy;
 mod profile;
 mod revocation;
+mod rollover;
 pub(crate) mod roots;
 mod search;
 pub(crate) mod shown;

@@ -3,14 +3,14 @@
 //! passed over for a good one.
 
 use std::cell::{OnceCell, RefCell};
-use std::ptr;
 
 use rustls::crypto::WebPkiSupportedAlgorithms;
-use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::pki_types::{CertificateDer, SignatureVerificationAlgorithm, UnixTime};
 use webpki::{EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeIdIter, KeyUsage, VerifiedPath};
 
 use super::certificate::Certificate;
 use super::path::Path;
+use super::rollover::Rollover;
 use super::roots::RootStore;
 use super::verdict::{Reason, Staple};
 
@@ -64,9 +64,7 @@ impl<'a> Search<'a> {
         examine: &dyn Fn(&Path) -> Examined,
     ) -> Result<(Path, Examined), webpki::Error> {
         let best = RefCell::new(None);
-        let take = |candidate: &VerifiedPath<'_>| {
-            // What we cannot read is not taken; webpki could.
-            let path = self.read(candidate).ok_or(webpki::Error::UnknownIssuer)?;
+        let take = |path: Path| {
             let examined = examine(&path);
             let is_taken = examined.reasons.is_empty();
             let mut best = best.borrow_mut();
@@ -83,24 +81,49 @@ impl<'a> Search<'a> {
                 false => Err(webpki::Error::UnknownIssuer),
             }
         };
-        let result = EndEntityCert::try_from(self.leaf_der).and_then(|leaf| {
-            leaf.verify_for_usage(
-                self.algorithms.all,
-                self.roots.trust_anchors(),
-                self.issuers_der,
-                moment,
-                usage,
-                None,
-                Some(&take),
-            )
-            .map(drop)
+        let algorithms = self.algorithms.all;
+        let mut result = self.verify(algorithms, self.issuers_der, moment, usage, &|candidate| {
+            take(self.read(candidate)?)
         });
+        if best.borrow().is_none() && result.as_ref().is_err_and(leaves_hope) {
+            let (issuers, algorithms) = (self.issuers(), self.algorithms);
+            let rollover = Rollover::among(self.leaf, issuers, self.roots, algorithms, moment);
+            if let Some(rollover) = rollover {
+                let (algorithms, issuers) = (rollover.algorithms(), rollover.issuers());
+                // It knows whose the signatures are: what it says now is nearer to the truth.
+                result = self.verify(&algorithms, &issuers, moment, usage, &|candidate| {
+                    take(rollover.complete(self.read(candidate)?)?)
+                });
+            }
+        }
         match (result, best.into_inner()) {
             (_, Some(found)) => Ok(found),
             (Err(error), None) => Err(error),
             // webpki takes no path but those that we took.
             (Ok(()), None) => Err(webpki::Error::UnknownIssuer),
         }
+    }
+
+    fn verify(
+        &self,
+        algorithms: &[&dyn SignatureVerificationAlgorithm],
+        issuers: &[CertificateDer<'_>],
+        moment: UnixTime,
+        usage: Usage,
+        take: &dyn Fn(&VerifiedPath<'_>) -> Result<(), webpki::Error>,
+    ) -> Result<(), webpki::Error> {
+        let leaf = EndEntityCert::try_from(self.leaf_der)?;
+        let anchors = self.roots.trust_anchors();
+        leaf.verify_for_usage(
+            algorithms,
+            anchors,
+            issuers,
+            moment,
+            usage,
+            None,
+            Some(take),
+        )
+        .map(drop)
     }
 
     /// What was presented beside the leaf, as far as it can be read.
@@ -114,19 +137,19 @@ impl<'a> Search<'a> {
         self.issuers.get(index)?.get_or_init(read).as_ref()
     }
 
-    /// The certificates of a path that webpki found.
-    fn read(&self, path: &VerifiedPath<'_>) -> Option<Path> {
+    /// The certificates of a path that webpki found. What we cannot read is not taken; webpki could.
+    fn read(&self, path: &VerifiedPath<'_>) -> Result<Path, webpki::Error> {
         let mut certificates = vec![self.leaf.clone()];
         for intermediate in path.intermediate_certificates() {
-            // webpki's certificates lie where ours do.
             let der = intermediate.der();
-            let is_it = |each: &CertificateDer<'_>| ptr::eq(each.as_ref(), der.as_ref());
-            let index = self.issuers_der.iter().position(is_it)?;
-            certificates.push(self.issuer(index)?.clone());
+            let index = self.issuers_der.iter().position(|each| *each == der);
+            let issuer = index.and_then(|index| self.issuer(index));
+            certificates.push(issuer.ok_or(webpki::Error::UnknownIssuer)?.clone());
         }
-        Some(Path {
+        let anchor = self.roots.anchor_of(path.anchor());
+        Ok(Path {
             certificates,
-            anchor: self.roots.anchor_of(path.anchor())?.clone(),
+            anchor: anchor.ok_or(webpki::Error::UnknownIssuer)?.clone(),
         })
     }
 }
@@ -137,6 +160,17 @@ impl Examined {
         let leading = |examined: &Self| examined.reasons.iter().map(Reason::rank).min();
         leading(self) > leading(other)
     }
+}
+
+/// Whether there may be a path all the same: webpki has not come to the end of its budget.
+fn leaves_hope(error: &webpki::Error) -> bool {
+    use webpki::Error as E;
+    !matches!(
+        error,
+        E::MaximumSignatureChecksExceeded
+            | E::MaximumPathBuildCallsExceeded
+            | E::MaximumNameConstraintComparisonsExceeded
+    )
 }
 
 /// What the certificates of a path must be for.
