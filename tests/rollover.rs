@@ -94,12 +94,7 @@ fn a_key_that_was_rolled_over_neither_lengthens_a_path_nor_is_held_to_names() {
         let path = chain_of(newer.iter().chain([old]));
         let verdict = judge(root, &path, Policy::default());
         assert!(verdict.is_verified(), "{what}: {verdict}");
-        let judged: Chain = verdict
-            .chain()
-            .iter()
-            .map(|each| each.der().to_vec().into())
-            .collect();
-        assert_eq!(judged, path, "{what}");
+        assert_eq!(judged(&verdict), path, "{what}");
 
         let mut company = path.clone();
         company[1..].reverse();
@@ -267,31 +262,35 @@ fn a_new_key_whose_certificate_is_not_in_order_is_no_key_of_the_ca() {
         assert_refused(what, &verdict, code);
     }
 
+    let old = below(&root, limited(CA, 1));
     let new = below(&old, ca(CA));
-    let good = chain_of([&new, &old]);
+    let good = chain_of([&below(&new, ca("other")), &new, &old]);
     assert!(judge(&root, &good, Policy::default()).is_verified());
-    for (what, position, code) in [
-        ("the signature on the new key is broken", 1, BAD_SIGNATURE),
-        ("the signature by the new key is broken", 0, BAD_SIGNATURE),
-        ("the signature on the old key is broken", 2, BAD_SIGNATURE),
+    for (what, position) in [
+        ("the signature on the host's certificate is broken", 0),
+        ("the signature by the new key is broken", 1),
+        ("the signature on the new key is broken", 2),
+        ("the signature on the old key is broken", 3),
     ] {
         let mut broken = good.clone();
         let mut der = broken[position].to_vec();
         *der.last_mut().unwrap() ^= 1;
         broken[position] = der.into();
-        assert_refused(what, &judge(&root, &broken, Policy::default()), code);
-        // A good one in its company makes it good, and not the other way round.
+        let verdict = judge(&root, &broken, Policy::default());
+        assert_refused(what, &verdict, BAD_SIGNATURE);
+        // In company of good ones it is passed over.
         broken.extend(good[1..].to_vec());
         let verdict = judge(&root, &broken, Policy::default());
         assert_eq!(verdict.is_verified(), position != 0, "{what}: {verdict}");
+        assert!(!verdict.is_verified() || judged(&verdict) == good, "{what}");
     }
     for (what, presented, code) in [
         (
             "the new key's certificate is not presented",
-            vec![0, 2],
+            vec![0, 1, 3],
             BAD_SIGNATURE,
         ),
-        ("the old key's is not", vec![0, 1], "unknown-issuer"),
+        ("the old key's is not", vec![0, 1, 2], "unknown-issuer"),
     ] {
         let chain: Chain = presented.iter().map(|&at| good[at].clone()).collect();
         assert_refused(what, &judge(&root, &chain, Policy::default()), code);
@@ -318,14 +317,34 @@ fn two_keys_that_vouch_for_each_other_lead_nowhere() {
 fn so_many_keys_are_not_gone_through() {
     let root = root("root");
     let old = below(&root, limited(CA, 0));
-    let new = below(&old, ca(CA));
-    let mut chain = chain_of([&new, &old]);
-    for (keys, is_verified) in [(1, true), (4, true), (20, false)] {
-        chain.truncate(3);
-        chain.extend((0..keys).map(|_| below(&old, ca(CA)).der().clone()));
+    let good = chain_of([&below(&old, ca(CA)), &old]);
+    for (others, is_verified) in [(1, true), (4, true), (8, false)] {
+        let others = (0..others).map(|_| below(&old, ca(CA)).der().clone());
+        let chain = good.iter().cloned().chain(others).collect::<Chain>();
         let verdict = judge(&root, &chain, Policy::default());
-        assert_eq!(verdict.is_verified(), is_verified, "{keys}: {verdict}");
+        assert_eq!(verdict.is_verified(), is_verified, "{verdict}");
     }
+    let again = vec![good[1..].to_vec(); 16].concat();
+    let verdict = judge(&root, &[good, again].concat(), Policy::default());
+    assert!(verdict.is_verified(), "{verdict}");
+}
+
+#[test]
+fn a_new_key_confines_the_very_path_below_it() {
+    let root = confined_root(&["test"]);
+    let old = below(&root, ca(CA));
+    let new = below(&old, permitting(naming(ca(CA), "elsewhere.example"), HOST));
+    // A detour: the same key once more, by another CA and with a name that it may not have.
+    let other = below(&new, ca("other"));
+    let params = naming(ca(CA), "elsewhere.test");
+    let detour = params.signed_by(new.key(), &other).unwrap();
+    let host = issue(&new, &leaf(&[HOST]), &KeyPair::generate().unwrap());
+    let [new, old] = [&new, &old].map(|each| each.der().clone());
+    let straight = vec![host.clone(), new.clone(), old.clone()];
+    let chain = vec![host, detour.into(), other.der().clone(), new, old];
+    let verdict = judge(&root, &chain, Policy::default());
+    assert!(verdict.is_verified(), "{verdict}");
+    assert_eq!(judged(&verdict), straight);
 }
 
 #[test]
@@ -410,6 +429,12 @@ fn chain_of<'a>(authorities: impl IntoIterator<Item = &'a Authority>) -> Chain {
     let host = issue(authorities[0], &leaf(&[HOST]), &key);
     let cas = authorities.iter().map(|each| each.der().clone());
     [host].into_iter().chain(cas).collect()
+}
+
+/// The path that was judged.
+fn judged(verdict: &Verdict) -> Chain {
+    let path = verdict.chain().iter();
+    path.map(|each| each.der().to_vec().into()).collect()
 }
 
 fn is_self_issued(der: &CertificateDer<'_>) -> bool {
