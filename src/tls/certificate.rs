@@ -352,7 +352,7 @@ fn algorithm_name(id: ObjectIdentifier) -> String {
     )
 }
 
-fn sha256(bytes: &[u8]) -> [u8; 32] {
+pub(super) fn sha256(bytes: &[u8]) -> [u8; 32] {
     let mut digest = [0; 32];
     for (to, from) in digest.iter_mut().zip(SHA256.hash(bytes).as_ref()) {
         *to = *from;

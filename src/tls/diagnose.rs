@@ -1,13 +1,11 @@
 //! Why there is no path: webpki's errors, and a leaf's own faults, in the words of those who have
 //! to mend them.
 
-use std::time::Duration;
-
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::UnixTime;
-use x509_cert::der::DateTime;
 
 use super::certificate::Certificate;
+use super::shown::date;
 use super::signature::Signed;
 use super::verdict::{Code, Reason};
 
@@ -257,14 +255,6 @@ pub(super) fn expires_soon(certificate: &Certificate, days: u32, now: UnixTime) 
         )
         .with_hint("the server needs a renewed one")
     })
-}
-
-/// A moment as people write it (RFC 3339).
-pub(super) fn date(moment: UnixTime) -> String {
-    match DateTime::from_unix_duration(Duration::from_secs(moment.as_secs())) {
-        Ok(date) => date.to_string(),
-        Err(_) => format!("{} s after 1970", moment.as_secs()),
-    }
 }
 
 /// Smallest RSA modulus: Baseline Requirements 6.1.5, and what the providers accept.

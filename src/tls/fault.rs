@@ -1,4 +1,4 @@
-//! What can be wrong with a source of certificates or keys, in words: where, what, and what to do
+//! What can be wrong with a source of certificates, keys or CRLs, in words: where, what, and what to do
 //! about it. Pure.
 
 use std::fmt;
@@ -69,6 +69,44 @@ impl Fault {
     }
 }
 
+/// Something that was found where roots or CRLs were looked for, and was not used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Skipped {
+    source: Arc<str>,
+    reason: String,
+}
+
+impl Skipped {
+    pub(crate) fn new(source: &Arc<str>, reason: String) -> Self {
+        Self {
+            source: source.clone(),
+            reason,
+        }
+    }
+
+    /// Where it was found: a path, or `platform`.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// Why it was not used, and which entry if there are several.
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+}
+
+impl From<Fault> for Skipped {
+    fn from(fault: Fault) -> Self {
+        Self::new(fault.source(), fault.reason())
+    }
+}
+
+impl fmt::Display for Skipped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.source, self.reason)
+    }
+}
+
 /// Where an entry stands, counted from 1. DER has no lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Position {
@@ -97,7 +135,9 @@ pub(crate) enum Problem {
     NotRegular,
     DanglingLink,
     Unreadable(io::Error),
-    TooLarge { max_mib: u64 },
+    TooLarge {
+        max_mib: u64,
+    },
     Empty,
     // with the form
     Utf16,
@@ -116,11 +156,24 @@ pub(crate) enum Problem {
     Malformed(String),
     NotAnAnchor(String),
     KeyForCa,
-    NoUsableMember { skipped: usize, first: String },
-    NoCertificate { found: String },
-    TooManyCertificates { max: usize },
+    NotCrl(String),
+    MalformedCrl(String),
+    KeyForCrl,
+    NoUsableMember {
+        wanted: &'static str,
+        skipped: usize,
+        first: String,
+    },
+    NoCertificate {
+        found: String,
+    },
+    TooManyCertificates {
+        max: usize,
+    },
     NotInChain(String),
-    NoKey { found: String },
+    NoKey {
+        found: String,
+    },
     SecondKey,
     EncryptedKey,
     UnsupportedKey(String),
@@ -141,19 +194,19 @@ impl fmt::Display for Problem {
             Self::Missing => f.write_str("there is nothing at this path; check it"),
             Self::IsFolder => f.write_str(
                 "it is a folder and a file was expected; name the file \
-                 (for a folder of CAs there are RootStore::add_pem_dir and SSL_CERT_DIR)",
+                 (for a folder of CAs there are RootStore::add_pem_dir and SSL_CERT_DIR, for one of CRLs CrlStore::add_dir)",
             ),
             Self::IsFile => f.write_str(
                 "it is not a folder and one was expected; name the folder \
-                 (for a file of CAs there are RootStore::add_pem_file and SSL_CERT_FILE)",
+                 (for a file of CAs there are RootStore::add_pem_file and SSL_CERT_FILE, for one of CRLs CrlStore::add_file)",
             ),
-            Self::EmptyFolder => f.write_str("the folder is empty; put PEM files in it or name another"),
+            Self::EmptyFolder => f.write_str("the folder is empty; put the files in it or name another"),
             Self::NotRegular => f.write_str("it is not a file; only the files directly in the folder are read"),
             Self::DanglingLink => f.write_str("the link leads nowhere; restore what it names or remove it"),
             Self::Unreadable(_) => f.write_str("reading failed (check the path and its permissions)"),
             Self::TooLarge { max_mib } => write!(
                 f,
-                "it is larger than {max_mib} MiB, more than certificates or keys need; check that it is the right one",
+                "it is larger than {max_mib} MiB, more than what is wanted needs; check that it is the right one",
             ),
             Self::Empty => f.write_str("it is empty; check that it was written whole"),
             Self::Utf16 => f.write_str("it is UTF-16 text; save it as UTF-8"),
@@ -162,7 +215,7 @@ impl fmt::Display for Problem {
             ),
             Self::DerForPem => f.write_str(
                 "it is DER and PEM was expected; use the function for DER (add_der_file, add_der, from_der), \
-                 or convert a certificate by `openssl x509 -inform der -in IN -out OUT`",
+                 or convert it by `openssl x509 -inform der -in IN -out OUT` (a CRL by `openssl crl`)",
             ),
             Self::PemForDer => f.write_str(
                 "it is PEM and DER was expected; use the function for PEM (add_pem_file, add_pem, from_pem)",
@@ -195,9 +248,14 @@ impl fmt::Display for Problem {
                 "it is a private key and a CA certificate was expected; \
                  name the CA's certificate, and keep the key out of there",
             ),
-            Self::NoUsableMember { skipped, first } => write!(
+            Self::NotCrl(label) => write!(f, "its label is {label}, not X509 CRL"),
+            Self::MalformedCrl(reason) => write!(f, "the CRL cannot be used: {reason}"),
+            Self::KeyForCrl => f.write_str(
+                "it is a private key and a CRL was expected; name the CRL, and keep the key out of there",
+            ),
+            Self::NoUsableMember { wanted, skipped, first } => write!(
                 f,
-                "nothing in the folder is a usable CA certificate, {skipped} skipped, of which the first: {first}",
+                "nothing in the folder is a usable {wanted}, {skipped} skipped, of which the first: {first}",
             ),
             Self::NoCertificate { found } => {
                 write!(f, "it holds no certificate, but {found}; were certificate and key swapped?")

@@ -16,7 +16,7 @@ use super::certificate::Certificate;
 use super::crypto;
 use super::fault::{Fault, Position, Problem};
 use super::shown::hex;
-use super::sources::{Entry, Item, Source, path_name};
+use super::sources::{Entry, Item, Limit, Source, path_name};
 use crate::error::{Error, ErrorKind};
 
 /// A client certificate, the certificates of its issuers, and its private key.
@@ -68,7 +68,7 @@ impl Identity {
         cert_path: impl AsRef<Path>,
         key_path: impl AsRef<Path>,
     ) -> Result<Self, Error> {
-        let open = |path: &Path| Source::file(path_name(path), path);
+        let open = |path: &Path| Source::file(path_name(path), path, Limit::CERTIFICATES);
         Self::from_sources(open(cert_path.as_ref()), open(key_path.as_ref()))
     }
 
@@ -78,7 +78,10 @@ impl Identity {
     ///
     /// As [`from_pem`](Self::from_pem), and if reading fails or there are more than 16 MiB.
     pub fn from_pem_readers(cert_reader: impl Read, key_reader: impl Read) -> Result<Self, Error> {
-        Self::from_sources(Source::reader(cert_reader), Source::reader(key_reader))
+        Self::from_sources(
+            Source::reader(cert_reader, Limit::CERTIFICATES),
+            Source::reader(key_reader, Limit::CERTIFICATES),
+        )
     }
 
     /// Takes certificates and key in DER. Whether the key is PKCS #8, PKCS #1 or SEC 1 is found
@@ -187,6 +190,7 @@ impl Chain {
                 Item::Other(label) if label == "TRUSTED CERTIFICATE" => {
                     return Err(source.fault(Problem::TrustedCertificate).at(position));
                 }
+                Item::Crl(_) => other = Some("a CRL".to_owned()),
                 Item::Other(label) => other = Some(format!("a {label}")),
             }
         }
@@ -303,6 +307,7 @@ impl Key {
                 // One file may hold both, and `openssl ecparam -genkey` writes EC PARAMETERS before
                 // the key.
                 Item::Certificate(_) => other = "a certificate".to_owned(),
+                Item::Crl(_) => other = "a CRL".to_owned(),
                 Item::Other(label) => other = format!("a {label}"),
             }
         }

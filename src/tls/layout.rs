@@ -1,9 +1,9 @@
-//! Where the parts of a certificate lie in its bytes.
+//! Where the parts of a certificate, or of what is built like one, lie in its bytes.
 
 use std::ops::Range;
 
-use x509_cert::der::asn1::AnyRef;
-use x509_cert::der::{self, Decode, Reader, SliceReader, Tag, TagNumber};
+use x509_cert::der::asn1::{AnyRef, ObjectIdentifier, OctetStringRef};
+use x509_cert::der::{self, Decode, Reader, SliceReader, Tag, TagNumber, Tagged};
 
 /// Where the parts lie in the original bytes. A signature is over those, not over what a parser
 /// would write again.
@@ -54,14 +54,40 @@ impl Layout {
     }
 }
 
+/// An extension, in the bytes in which it came (RFC 5280 §4.1).
+pub(super) struct RawExtension<'a> {
+    pub(super) id: ObjectIdentifier,
+    pub(super) is_critical: bool,
+    pub(super) value: &'a [u8],
+}
+
+impl<'a> RawExtension<'a> {
+    pub(super) fn read(reader: &mut SliceReader<'a>) -> der::Result<Self> {
+        let mut extension = SliceReader::new(element(reader, Tag::Sequence)?)?;
+        let read = Self {
+            id: ObjectIdentifier::decode(&mut extension)?,
+            is_critical: Option::<bool>::decode(&mut extension)?.unwrap_or_default(),
+            value: OctetStringRef::decode(&mut extension)?.as_bytes(),
+        };
+        extension.finish(read)
+    }
+}
+
+/// The inside of the next element, which has this tag.
+pub(super) fn element<'a>(reader: &mut SliceReader<'a>, tag: Tag) -> der::Result<&'a [u8]> {
+    let element = AnyRef::decode(reader)?;
+    element.tag().assert_eq(tag)?;
+    Ok(element.value())
+}
+
 /// Passes over one element and says where it was.
-fn skip<'a>(reader: &mut impl Reader<'a>) -> der::Result<Range<usize>> {
+pub(super) fn skip<'a>(reader: &mut impl Reader<'a>) -> der::Result<Range<usize>> {
     let start = position(reader)?;
     reader.tlv_bytes()?;
     Ok(start..position(reader)?)
 }
 
-fn position<'a>(reader: &impl Reader<'a>) -> der::Result<usize> {
+pub(super) fn position<'a>(reader: &impl Reader<'a>) -> der::Result<usize> {
     usize::try_from(reader.offset())
 }
 

@@ -1,5 +1,6 @@
 //! What is demanded of a peer: [`Policy`].
 
+use super::crls::CrlStore;
 use super::path::Path;
 use super::pin::Pin;
 use super::profile::{Level, Profile, Rule};
@@ -71,6 +72,23 @@ impl Policy {
     pub fn pins(mut self, pins: impl IntoIterator<Item = impl Into<Pin>>) -> Self {
         let pins = pins.into_iter().map(Into::into);
         self.pins.get_or_insert_default().extend(pins);
+        self
+    }
+
+    /// The CRLs to go by, in place of those of before. Where there are none, none is asked for; where
+    /// there are some, every certificate needs one that speaks of it, unless
+    /// [`unknown_status`](Self::unknown_status) says otherwise.
+    ///
+    /// ```no_run
+    /// use urlfetch::tls::{CrlStore, Policy};
+    ///
+    /// # fn main() -> Result<(), urlfetch::Error> {
+    /// let policy = Policy::default().crls(CrlStore::empty().add_dir("/var/lib/crls")?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn crls(mut self, crls: impl Into<CrlStore>) -> Self {
+        self.revocation.crls = crls.into();
         self
     }
 

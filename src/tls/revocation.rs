@@ -3,6 +3,8 @@
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::UnixTime;
 
+use super::crls::CrlStore;
+use super::listed::{Listed, Listing};
 use super::path::Path;
 use super::verdict::{Reason, Staple};
 
@@ -39,6 +41,7 @@ pub enum ExpirationPolicy {
 /// What is demanded of the status of the certificates on a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Revocation {
+    pub(super) crls: CrlStore,
     pub(super) depth: RevocationCheckDepth,
     pub(super) unknown_status: UnknownStatusPolicy,
     pub(super) crl_expiration: ExpirationPolicy,
@@ -49,7 +52,7 @@ pub(crate) struct Revocation {
 #[derive(Debug, Default)]
 pub(super) struct Status {
     pub(super) reasons: Vec<Reason>,
-    /// Why nothing was looked at, if nothing was.
+    /// What was not looked at, or not to the end, and why.
     pub(super) skipped: Option<String>,
     pub(super) staple: Option<Staple>,
 }
@@ -58,14 +61,65 @@ impl Revocation {
     /// Judges a path. `staple` is what the peer stapled to the handshake: it is about the leaf.
     pub(super) fn judge(
         &self,
-        _path: &Path,
+        path: &Path,
         _staple: Option<&[u8]>,
-        _accepted: WebPkiSupportedAlgorithms,
-        _now: UnixTime,
+        accepted: WebPkiSupportedAlgorithms,
+        now: UnixTime,
     ) -> Status {
+        if self.crls.is_empty() {
+            return Status {
+                skipped: Some("no CRL is configured and no OCSP response was stapled".into()),
+                ..Status::default()
+            };
+        }
+        self.lists(path, false, accepted, now)
+    }
+
+    /// What the CRLs say of a path. Of the leaf, something else may have `vouched`: then they need
+    /// not know it, and still may revoke it.
+    fn lists(
+        &self,
+        path: &Path,
+        vouched: bool,
+        accepted: WebPkiSupportedAlgorithms,
+        now: UnixTime,
+    ) -> Status {
+        let depth = match self.depth {
+            RevocationCheckDepth::EndEntity => 1,
+            RevocationCheckDepth::Chain => usize::MAX,
+        };
+        if path.links().next().is_none() {
+            return Status {
+                skipped: Some("the certificate is itself a root, and no CRL is about those".into()),
+                ..Status::default()
+            };
+        }
+        let mut reasons = Vec::new();
+        let mut unknown = Vec::new();
+        for (certificate, issuer) in path.links().take(depth) {
+            let listing = Listing {
+                certificate,
+                issuer,
+                even_expired: self.crl_expiration == ExpirationPolicy::Ignore,
+                accepted,
+                now,
+            };
+            let is_leaf = path.certificates.first() == Some(certificate);
+            match listing.ask(&self.crls) {
+                Listed::Good => {}
+                // An invalid list is refused under either policy: it is no lack of knowledge.
+                Listed::Revoked(reason) | Listed::Invalid(reason) => reasons.push(reason),
+                Listed::Unknown(_) if is_leaf && vouched => {}
+                Listed::Unknown(reason) => match self.unknown_status {
+                    UnknownStatusPolicy::Deny => reasons.push(reason),
+                    UnknownStatusPolicy::Allow => unknown.push(reason.sentence().to_owned()),
+                },
+            }
+        }
         Status {
-            skipped: Some("no CRL is configured and no OCSP response was stapled".into()),
-            ..Status::default()
+            reasons,
+            skipped: (!unknown.is_empty()).then(|| unknown.join("; ")),
+            staple: None,
         }
     }
 }
@@ -73,6 +127,7 @@ impl Revocation {
 impl Default for Revocation {
     fn default() -> Self {
         Self {
+            crls: CrlStore::empty(),
             depth: RevocationCheckDepth::Chain,
             unknown_status: UnknownStatusPolicy::Deny,
             crl_expiration: ExpirationPolicy::Enforce,

@@ -16,9 +16,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, TrustAnchor};
 
 use super::certificate::{Anchor, Certificate};
-use super::fault::{Fault, Problem};
+use super::fault::{Fault, Problem, Skipped};
 use super::platform::{self, CERT_DIR, CERT_FILE, Named};
-use super::sources::{self, Entry, Item, Source, path_name};
+use super::sources::{self, Entry, Item, Limit, Source, path_name};
 use crate::error::{Error, ErrorKind};
 use crate::trace;
 
@@ -108,7 +108,7 @@ impl RootStore {
     /// As [`add_pem`](Self::add_pem), and if the file is missing, unreadable, empty or too large.
     pub fn add_pem_file(self, path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
-        self.add(Source::file(path_name(path), path))
+        self.add(Source::file(path_name(path), path, Limit::CERTIFICATES))
     }
 
     /// Adds the CA certificates of all PEM files in a folder, in the order of their names; not of
@@ -134,7 +134,7 @@ impl RootStore {
     ///
     /// As [`add_pem`](Self::add_pem), and if reading fails.
     pub fn add_pem_reader(self, reader: impl Read) -> Result<Self, Error> {
-        self.add(Source::reader(reader))
+        self.add(Source::reader(reader, Limit::CERTIFICATES))
     }
 
     /// Adds one CA certificate in DER.
@@ -157,7 +157,8 @@ impl RootStore {
     pub fn add_der_file(mut self, path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
         let held = Arc::make_mut(&mut self.0);
-        let added = Source::file(path_name(path), path).and_then(|source| held.add_der(&source));
+        let source = Source::file(path_name(path), path, Limit::CERTIFICATES);
+        let added = source.and_then(|source| held.add_der(&source));
         added.map_err(unreadable)?;
         Ok(self)
     }
@@ -223,7 +224,8 @@ impl RootStore {
             }
         }
         if let Some(path) = &named.file {
-            let source = Source::file(variable_name(CERT_FILE, path), path);
+            let name = variable_name(CERT_FILE, path);
+            let source = Source::file(name, path, Limit::CERTIFICATES);
             source
                 .and_then(|source| held.add_named(&source))
                 .map_err(unreadable)?;
@@ -242,31 +244,6 @@ impl fmt::Debug for RootStore {
             .field("anchors", &self.len())
             .field("skipped", &self.0.skipped.len())
             .finish()
-    }
-}
-
-/// Something that was found where roots were looked for, and was not used.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Skipped {
-    source: Arc<str>,
-    reason: String,
-}
-
-impl Skipped {
-    /// Where it was found: a path, or `platform`.
-    pub fn source(&self) -> &str {
-        &self.source
-    }
-
-    /// Why it was not used, and which entry if there are several.
-    pub fn reason(&self) -> &str {
-        &self.reason
-    }
-}
-
-impl fmt::Display for Skipped {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.source, self.reason)
     }
 }
 
@@ -319,7 +296,7 @@ impl Held {
         let mut usable = 0;
         let mut faults = Vec::new();
         for member in sources::folder(&folder, path)? {
-            match Source::member(name(&member), &member) {
+            match Source::member(name(&member), &member, Limit::CERTIFICATES) {
                 Ok(source) => {
                     let (more, broken) = self.add_entries(&source);
                     usable += more;
@@ -331,6 +308,7 @@ impl Held {
         if usable == 0 {
             let problem = match faults.first() {
                 Some(first) => Problem::NoUsableMember {
+                    wanted: "CA certificate",
                     skipped: faults.len(),
                     first: format!("{}: {}", first.source(), first.reason()),
                 },
@@ -356,6 +334,7 @@ impl Held {
                     Item::Other(label) if label == "TRUSTED CERTIFICATE" => {
                         Err(Problem::TrustedCertificate)
                     }
+                    Item::Crl(_) => Err(Problem::NotCertificate("X509 CRL".to_owned())),
                     Item::Other(label) => Err(Problem::NotCertificate(label)),
                 };
                 added.map_err(|problem| source.fault(problem).at(position))
@@ -385,7 +364,8 @@ impl Held {
 
     fn add_platform(&mut self, store: platform::Store) {
         if let Some(path) = store.file {
-            let faults = match Source::file(path_name(&path), &path) {
+            let source = Source::file(path_name(&path), &path, Limit::CERTIFICATES);
+            let faults = match source {
                 Ok(source) => self.add_entries(&source).1,
                 Err(fault) => vec![fault],
             };
@@ -402,18 +382,13 @@ impl Held {
                 self.skip(Fault::of(&source, problem));
             }
         }
+        let failures = store.failures.into_iter();
         self.skipped
-            .extend(store.failures.into_iter().map(|reason| Skipped {
-                source: source.clone(),
-                reason,
-            }));
+            .extend(failures.map(|reason| Skipped::new(&source, reason)));
     }
 
     fn skip(&mut self, fault: Fault) {
-        self.skipped.push(Skipped {
-            source: fault.source().clone(),
-            reason: fault.reason(),
-        });
+        self.skipped.push(fault.into());
     }
 }
 

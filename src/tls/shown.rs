@@ -1,6 +1,10 @@
 //! What strangers wrote, fit for people to read: escaped and bounded.
 
 use std::fmt::{self, Write as _};
+use std::time::Duration;
+
+use rustls::pki_types::UnixTime;
+use x509_cert::der::DateTime;
 
 /// A text from a stranger, fit for a message or a log: what is not printable ASCII, `"` and `\` are
 /// written as `\u{..}`, so that no terminal obeys it, no quotation ends early and no letter poses
@@ -71,6 +75,14 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
             let _ = write!(text, "{byte:02x}");
             text
         })
+}
+
+/// A moment as people write it (RFC 3339).
+pub(crate) fn date(moment: UnixTime) -> String {
+    match DateTime::from_unix_duration(Duration::from_secs(moment.as_secs())) {
+        Ok(date) => date.to_string(),
+        Err(_) => format!("{} s after 1970", moment.as_secs()),
+    }
 }
 
 /// A reader is shown at most so many names of a list that a stranger wrote.

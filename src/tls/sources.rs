@@ -1,6 +1,7 @@
-//! Where certificates and keys are read from: a file, a folder, a reader or bytes, in PEM or DER.
+//! Where certificates, keys and CRLs are read from: a file, a folder, a reader or bytes, in PEM or
+//! DER.
 //!
-//! Roots and identities come in through this one place, so that each mistake is found once and told
+//! Roots, identities and CRLs come in through this one place, so that each mistake is found once and told
 //! in one way: which source, which entry and line, what is wrong and what to do. rustls-pki-types
 //! decodes the entries. Finding them is ours, because its reader passes over in silence a kind of
 //! entry it does not know, an entry behind a byte order mark or white space, and a BEGIN that is
@@ -32,24 +33,24 @@ impl Source {
         }
     }
 
-    pub(crate) fn reader(reader: impl Read) -> Result<Self, Fault> {
-        Self::read("reader".into(), reader, 0)
+    pub(crate) fn reader(reader: impl Read, limit: Limit) -> Result<Self, Fault> {
+        Self::read("reader".into(), reader, 0, limit)
     }
 
     /// A file that somebody named. It need not be a regular one: a pipe will do.
-    pub(crate) fn file(name: Arc<str>, path: &Path) -> Result<Self, Fault> {
+    pub(crate) fn file(name: Arc<str>, path: &Path, limit: Limit) -> Result<Self, Fault> {
         match fs::metadata(path) {
             Ok(metadata) if metadata.is_dir() => Err(Fault::of(&name, Problem::IsFolder)),
-            Ok(metadata) => Self::open(name, path, metadata.len()),
+            Ok(metadata) => Self::open(name, path, metadata.len(), limit),
             Err(error) => Err(Fault::of(&name, error.into())),
         }
     }
 
     /// A file that was found in a folder: a regular one or a link to one, for to open anything else
     /// may block.
-    pub(crate) fn member(name: Arc<str>, path: &Path) -> Result<Self, Fault> {
+    pub(crate) fn member(name: Arc<str>, path: &Path, limit: Limit) -> Result<Self, Fault> {
         match fs::metadata(path) {
-            Ok(metadata) if metadata.is_file() => Self::open(name, path, metadata.len()),
+            Ok(metadata) if metadata.is_file() => Self::open(name, path, metadata.len(), limit),
             Ok(_) => Err(Fault::of(&name, Problem::NotRegular)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 Err(Fault::of(&name, Problem::DanglingLink))
@@ -73,6 +74,12 @@ impl Source {
         }
     }
 
+    /// Whether it begins as DER does: with a SEQUENCE longer than 127 bytes (X.690 §8.1.3.5), as
+    /// every certificate, RSA key and CRL is.
+    pub(crate) fn is_der(&self) -> bool {
+        matches!(self.bytes.as_slice(), [0x30, 0x80..=0xff, ..])
+    }
+
     /// The whole of a DER source.
     pub(crate) fn der(&self) -> Result<&[u8], Fault> {
         let begin = b"-----BEGIN ";
@@ -89,20 +96,25 @@ impl Source {
         Fault::of(&self.name, problem)
     }
 
-    fn open(name: Arc<str>, path: &Path, length: u64) -> Result<Self, Fault> {
+    fn open(name: Arc<str>, path: &Path, length: u64, limit: Limit) -> Result<Self, Fault> {
         match File::open(path) {
-            Ok(file) => Self::read(name, file, length),
+            Ok(file) => Self::read(name, file, length, limit),
             Err(error) => Err(Fault::of(&name, error.into())),
         }
     }
 
     /// Reads to the end, for which room of the expected length is made at once.
-    fn read(name: Arc<str>, reader: impl Read, expected: u64) -> Result<Self, Fault> {
-        let max = MAX_MIB << 20;
+    fn read(
+        name: Arc<str>,
+        reader: impl Read,
+        expected: u64,
+        Limit { max_mib }: Limit,
+    ) -> Result<Self, Fault> {
+        let max = max_mib << 20;
         let mut bytes = Vec::with_capacity(expected.min(max) as usize + 1);
         match reader.take(max + 1).read_to_end(&mut bytes) {
             Ok(length) if length as u64 > max => {
-                Err(Fault::of(&name, Problem::TooLarge { max_mib: MAX_MIB }))
+                Err(Fault::of(&name, Problem::TooLarge { max_mib }))
             }
             Ok(_) => Ok(Self { name, bytes }),
             Err(error) => Err(Fault::of(&name, error.into())),
@@ -120,12 +132,26 @@ impl Source {
             bytes if bytes.trim_ascii().is_empty() => Problem::Empty,
             [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => Problem::Utf16,
             bytes if is_pkcs12(bytes) => Problem::Pkcs12,
-            // A SEQUENCE longer than 127 bytes (X.690 §8.1.3.5), as every certificate and RSA key
-            // is.
-            [0x30, 0x80..=0xff, ..] => Problem::DerForPem,
+            _ if self.is_der() => Problem::DerForPem,
             _ => Problem::NoPem,
         }
     }
+}
+
+/// How much of a source is read: room for any real one, and a bound on what a wrong path such as
+/// `/dev/zero` can cost.
+#[derive(Clone, Copy)]
+pub(crate) struct Limit {
+    max_mib: u64,
+}
+
+impl Limit {
+    /// Some seventy times Debian's bundle of all public CAs (220 KB in 2026).
+    pub(crate) const CERTIFICATES: Self = Self { max_mib: 16 };
+
+    /// Two and a half million entries in DER, or near two million in PEM: one of 16 bytes of serial
+    /// number, a date and a reason has some 50 bytes (RFC 5280 §5.1.2.6).
+    pub(crate) const CRLS: Self = Self { max_mib: 128 };
 }
 
 /// The paths in a folder, sorted, so that the same folder always reads the same. A link to a
@@ -177,6 +203,8 @@ pub(crate) enum Item {
     Certificate(CertificateDer<'static>),
     PrivateKey(PrivateKeyDer<'static>),
     EncryptedKey,
+    /// A CRL in DER.
+    Crl(Vec<u8>),
     /// Anything else, by its label.
     Other(String),
 }
@@ -251,6 +279,7 @@ impl<'a> Entries<'a> {
         let entry = [begin.as_bytes(), body, end.as_bytes()].concat();
         match <(SectionKind, Vec<u8>)>::from_pem_slice(&entry) {
             Ok((SectionKind::Certificate, der)) => Ok(Item::Certificate(der.into())),
+            Ok((SectionKind::Crl, der)) => Ok(Item::Crl(der)),
             Ok((kind, der)) => Ok(match PrivateKeyDer::from_pem(kind, der) {
                 Some(key) => Item::PrivateKey(key),
                 None => Item::Other(label.to_owned()),
@@ -364,10 +393,6 @@ fn is_pkcs12(bytes: &[u8]) -> bool {
 
 const UTF8_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Some seventy times Debian's bundle of all public CAs (220 KB in 2026): room for any real source,
-/// and a bound on what a wrong path such as `/dev/zero` can cost.
-const MAX_MIB: u64 = 16;
-
 /// The longest label registered or in use is some 25 letters ("ENCRYPTED PRIVATE KEY", "X509
 /// ATTRIBUTE CERTIFICATE").
 const MAX_LABEL_BYTES: usize = 40;
@@ -423,6 +448,7 @@ mod tests {
                     Item::Certificate(der) => format!("certificate of {}", der.len()),
                     Item::PrivateKey(_) => "key".to_owned(),
                     Item::EncryptedKey => "encrypted key".to_owned(),
+                    Item::Crl(der) => format!("CRL of {}", der.len()),
                     Item::Other(label) => label,
                 };
                 format!("{kind}@{}:{}", position.entry, position.line.unwrap())
@@ -468,7 +494,10 @@ mod tests {
                     .into(),
                 &["encrypted key@1:1"],
             ),
-            ("a kind the decoder knows", ONE.replace("CERTIFICATE", "X509 CRL").into(), &["X509 CRL@1:1"]),
+            ("CRL", ONE.replace("CERTIFICATE", "X509 CRL").into(), &["CRL of 6@1:1"]),
+            // RFC 7468 §6 recommends against this label.
+            ("CRL by another label", ONE.replace("CERTIFICATE", "CRL").into(), &["CRL@1:1"]),
+            ("a kind the decoder knows", ONE.replace("CERTIFICATE", "PUBLIC KEY").into(), &["PUBLIC KEY@1:1"]),
             ("a kind it does not", ONE.replace("CERTIFICATE", "DH PARAMETERS").into(), &["DH PARAMETERS@1:1"]),
         ];
         for (case, bytes, expected) in cases {
@@ -613,7 +642,8 @@ mod tests {
     fn a_file_or_a_reader_that_cannot_be_read() {
         let scratch = Scratch::new();
         let file = scratch.file("file", ONE);
-        let read = |path: &Path| Source::file(path_name(path), path).map(|_| ());
+        let read =
+            |path: &Path| Source::file(path_name(path), path, Limit::CERTIFICATES).map(|_| ());
         let members = |path: &Path| folder(&path_name(path), path).map(|_| ());
         let empty = scratch.path().join("empty");
         fs::create_dir(&empty).unwrap();
@@ -642,11 +672,11 @@ mod tests {
                 "a\\u{0}b: reading failed (check the path and its permissions): ",
             ),
             (
-                Source::reader(io::repeat(b'A')).map(|_| ()),
+                Source::reader(io::repeat(b'A'), Limit::CERTIFICATES).map(|_| ()),
                 "reader: it is larger than 16 MiB",
             ),
             (
-                Source::reader(Failing).map(|_| ()),
+                Source::reader(Failing, Limit::CERTIFICATES).map(|_| ()),
                 "reader: reading failed (check the path and its permissions): cut",
             ),
         ];
@@ -665,13 +695,17 @@ mod tests {
 
     #[test]
     fn the_limit_itself_is_allowed() {
-        let most = io::repeat(b'A').take(16 * 1024 * 1024);
-        assert_eq!(
-            Source::reader(most)
-                .map(|source| source.bytes.len())
-                .unwrap_or(0),
-            16 * 1024 * 1024
-        );
+        for (limit, mib) in [(Limit::CERTIFICATES, 16), (Limit::CRLS, 128)] {
+            let most = mib << 20;
+            let read = |length| Source::reader(io::repeat(b'A').take(length), limit);
+            let whole = read(most).map(|source| source.bytes.len() as u64);
+            assert_eq!(whole.unwrap_or(0), most);
+            let reason = read(most + 1).err().unwrap().reason();
+            assert!(
+                reason.starts_with(&format!("it is larger than {mib} MiB")),
+                "{reason}"
+            );
+        }
     }
 
     #[cfg(unix)]
@@ -681,7 +715,7 @@ mod tests {
         let link = scratch.path().join("link");
         std::os::unix::fs::symlink("nowhere", &link).unwrap();
         let reason = |path: &Path| {
-            Source::member(path_name(path), path)
+            Source::member(path_name(path), path, Limit::CERTIFICATES)
                 .err()
                 .unwrap()
                 .reason()

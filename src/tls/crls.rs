@@ -1,0 +1,384 @@
+//! Where revocation is told: the CRLs we go by, each with its source, and what was skipped.
+//!
+//! As with roots, what somebody named must be usable, and what was only found in a folder is taken
+//! as far as it can be used.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::io::Read;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustls::crypto::WebPkiSupportedAlgorithms;
+
+use super::certificate::{Certificate, sha256};
+use super::crl::Crl;
+use super::fault::{Fault, Problem, Skipped};
+use super::signature::Signed;
+use super::sources::{self, Entry, Item, Limit, Source, path_name};
+use crate::error::Error;
+
+/// The certificate revocation lists (CRLs, RFC 5280 §5) to go by.
+///
+/// Cheap to clone. The adders take the store and return it with more in it, so they chain:
+///
+/// ```no_run
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use urlfetch::Policy;
+/// use urlfetch::tls::CrlStore;
+///
+/// let crls = CrlStore::empty().add_dir("/var/lib/crls")?.add_file("corp-ca.crl")?;
+/// let policy = Policy::default().crls(crls);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// A list is read when it is added, and is an error if it is broken; whether it is to be believed
+/// is looked at when a certificate of its issuer is judged. The same list added twice is one, and
+/// keeps its first source. Lists are not fetched and not renewed: hand a new store to a new policy
+/// when they have changed.
+///
+/// Two stores are equal if they hold the same lists, wherever those came from.
+#[derive(Clone)]
+pub struct CrlStore(Arc<Held>);
+
+impl CrlStore {
+    /// A store without lists.
+    pub fn empty() -> Self {
+        Self(Arc::default())
+    }
+
+    /// Adds the CRLs of a file of at most 128 MiB: one in DER, or any number in PEM.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config), naming the file and the entry, if it is
+    /// missing, unreadable, empty or too large, if a CRL in it is broken, or if there is none.
+    pub fn add_file(self, path: impl AsRef<Path>) -> Result<Self, Error> {
+        self.add(file(path.as_ref()), Form::Either)
+    }
+
+    /// Adds the CRLs of all files in a folder, each in DER or in PEM, in the order of their names;
+    /// not of its subfolders.
+    ///
+    /// Files that cannot be used, or of which entries cannot, are listed in
+    /// [`skipped`](Self::skipped). Look there, if certificates on which no CRL says anything are
+    /// [allowed](super::UnknownStatusPolicy::Allow).
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the folder is missing, unreadable or
+    /// empty, or if nothing in it is a CRL that can be read.
+    pub fn add_dir(self, path: impl AsRef<Path>) -> Result<Self, Error> {
+        self.add_folder(path.as_ref(), Form::Either)
+    }
+
+    /// Adds the CRLs of a PEM text (RFC 7468 §6).
+    ///
+    /// # Errors
+    ///
+    /// As [`add_file`](Self::add_file).
+    pub fn add_pem(self, pem: impl AsRef<[u8]>) -> Result<Self, Error> {
+        self.add(Ok(Source::bytes(pem.as_ref())), Form::Pem)
+    }
+
+    /// Adds the CRLs of a PEM file.
+    ///
+    /// # Errors
+    ///
+    /// As [`add_file`](Self::add_file), and if the file is not PEM.
+    pub fn add_pem_file(self, path: impl AsRef<Path>) -> Result<Self, Error> {
+        self.add(file(path.as_ref()), Form::Pem)
+    }
+
+    /// As [`add_dir`](Self::add_dir), of files in PEM alone.
+    ///
+    /// # Errors
+    ///
+    /// As [`add_dir`](Self::add_dir).
+    pub fn add_pem_dir(self, path: impl AsRef<Path>) -> Result<Self, Error> {
+        self.add_folder(path.as_ref(), Form::Pem)
+    }
+
+    /// Adds the CRLs of a PEM text of at most 128 MiB, read to its end.
+    ///
+    /// # Errors
+    ///
+    /// As [`add_file`](Self::add_file), and if reading fails.
+    pub fn add_pem_reader(self, reader: impl Read) -> Result<Self, Error> {
+        self.add(Source::reader(reader, Limit::CRLS), Form::Pem)
+    }
+
+    /// Adds one CRL in DER.
+    ///
+    /// # Errors
+    ///
+    /// As [`add_file`](Self::add_file).
+    pub fn add_der(self, der: impl AsRef<[u8]>) -> Result<Self, Error> {
+        self.add(Ok(Source::bytes(der.as_ref())), Form::Der)
+    }
+
+    /// Adds one CRL from a file in DER.
+    ///
+    /// # Errors
+    ///
+    /// As [`add_file`](Self::add_file), and if the file is not DER.
+    pub fn add_der_file(self, path: impl AsRef<Path>) -> Result<Self, Error> {
+        self.add(file(path.as_ref()), Form::Der)
+    }
+
+    /// Adds one CRL in DER of at most 128 MiB, read to its end.
+    ///
+    /// # Errors
+    ///
+    /// As [`add_file`](Self::add_file), and if reading fails.
+    pub fn add_der_reader(self, reader: impl Read) -> Result<Self, Error> {
+        self.add(Source::reader(reader, Limit::CRLS), Form::Der)
+    }
+
+    /// How many lists there are.
+    pub fn len(&self) -> usize {
+        self.0.known.len()
+    }
+
+    /// Whether there is no list, so that nothing is known to be revoked.
+    pub fn is_empty(&self) -> bool {
+        self.0.known.is_empty()
+    }
+
+    /// What was found but not used, and why.
+    pub fn skipped(&self) -> &[Skipped] {
+        &self.0.skipped
+    }
+
+    /// The lists that bear this name as their issuer's, in DER, the newest first.
+    pub(super) fn of(&self, issuer: &[u8]) -> &[Arc<List>] {
+        self.0.lists.get(issuer).map_or(&[], Vec::as_slice)
+    }
+
+    /// A source that was named: nothing in it may be broken.
+    fn add(mut self, source: Result<Source, Fault>, form: Form) -> Result<Self, Error> {
+        let held = Arc::make_mut(&mut self.0);
+        source
+            .and_then(|source| held.add_named(&source, form))
+            .map_err(unreadable)?;
+        Ok(self)
+    }
+
+    fn add_folder(mut self, path: &Path, form: Form) -> Result<Self, Error> {
+        let held = Arc::make_mut(&mut self.0);
+        held.add_folder(path, form).map_err(unreadable)?;
+        Ok(self)
+    }
+}
+
+impl From<&Self> for CrlStore {
+    fn from(store: &Self) -> Self {
+        store.clone()
+    }
+}
+
+impl PartialEq for CrlStore {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.known == other.0.known
+    }
+}
+
+impl Eq for CrlStore {}
+
+impl fmt::Debug for CrlStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let revoked = self.0.lists.values().flatten().map(|list| list.crl.len());
+        f.debug_struct("CrlStore")
+            .field("lists", &self.len())
+            .field("revoked", &revoked.sum::<usize>())
+            .field("skipped", &self.0.skipped.len())
+            .finish()
+    }
+}
+
+/// A list, where it came from, and whose it has proved to be.
+pub(super) struct List {
+    pub(super) crl: Crl,
+    pub(super) source: Arc<str>,
+    proofs: Mutex<Vec<Proof>>,
+}
+
+/// Whether the signature of a list fits a key, by the SHA-256 of its SubjectPublicKeyInfo.
+#[derive(Clone, Copy)]
+struct Proof {
+    key: [u8; 32],
+    fits: bool,
+}
+
+impl List {
+    /// Whether the issuer's key signed it, which is found out once: it is as much work as the list
+    /// is long.
+    ///
+    /// `accepted` is taken to be the same at each call, as it is for one provider.
+    pub(super) fn is_by(&self, issuer: &Certificate, accepted: WebPkiSupportedAlgorithms) -> bool {
+        let key = issuer.spki_sha256();
+        let known = self.proof_of(key);
+        known.unwrap_or_else(|| {
+            let signed = Signed {
+                message: self.crl.tbs_der(),
+                algorithm: self.crl.signature_algorithm_der(),
+                signature: self.crl.signature(),
+            };
+            // Nobody waits for it: others may have another key to prove.
+            let fits = signed.is_by(issuer.spki_der(), accepted);
+            self.remember(Proof { key, fits });
+            fits
+        })
+    }
+
+    fn proof_of(&self, key: [u8; 32]) -> Option<bool> {
+        let proofs = self.proofs.lock().unwrap_or_else(PoisonError::into_inner);
+        let proof = proofs.iter().find(|proof| proof.key == key)?;
+        Some(proof.fits)
+    }
+
+    /// Whoever may issue CA certificates can present ever new keys under the name of the list's
+    /// issuer: those make room for each other, and never take the place of one that fits.
+    fn remember(&self, proof: Proof) {
+        let mut proofs = self.proofs.lock().unwrap_or_else(PoisonError::into_inner);
+        if proofs.iter().any(|each| each.key == proof.key) {
+            return;
+        }
+        if proofs.len() >= MAX_PROOFS {
+            let oldest = proofs.iter().position(|each| !each.fits);
+            proofs.remove(oldest.unwrap_or_default());
+        }
+        proofs.push(proof);
+    }
+}
+
+/// How a source is written.
+#[derive(Clone, Copy)]
+enum Form {
+    Pem,
+    Der,
+    /// As it turns out to be.
+    Either,
+}
+
+/// What a store holds.
+#[derive(Clone, Default)]
+struct Held {
+    /// By the issuer's name in DER; the newest first.
+    lists: HashMap<Box<[u8]>, Vec<Arc<List>>>,
+    /// Their SHA-256.
+    known: HashSet<[u8; 32]>,
+    skipped: Vec<Skipped>,
+}
+
+impl Held {
+    fn add_named(&mut self, source: &Source, form: Form) -> Result<(), Fault> {
+        let (usable, faults) = self.add_source(source, form);
+        for fault in faults {
+            // A certificate beside the CRLs does no harm.
+            if usable == 0 || !matches!(fault.problem(), Problem::NotCrl(_)) {
+                return Err(fault);
+            }
+            self.skipped.push(fault.into());
+        }
+        Ok(())
+    }
+
+    fn add_folder(&mut self, path: &Path, form: Form) -> Result<(), Fault> {
+        let folder = path_name(path);
+        let mut usable = 0;
+        let mut faults = Vec::new();
+        for member in sources::folder(&folder, path)? {
+            match Source::member(path_name(&member), &member, Limit::CRLS) {
+                Ok(source) => {
+                    let (more, broken) = self.add_source(&source, form);
+                    usable += more;
+                    faults.extend(broken);
+                }
+                Err(fault) => faults.push(fault),
+            }
+        }
+        if usable == 0 {
+            let problem = match faults.first() {
+                Some(first) => Problem::NoUsableMember {
+                    wanted: "CRL",
+                    skipped: faults.len(),
+                    first: format!("{}: {}", first.source(), first.reason()),
+                },
+                // Links that lead to each other.
+                None => Problem::EmptyFolder,
+            };
+            return Err(Fault::of(&folder, problem));
+        }
+        self.skipped.extend(faults.into_iter().map(Skipped::from));
+        Ok(())
+    }
+
+    /// Adds what is usable; says how much that was, and what the rest is.
+    fn add_source(&mut self, source: &Source, form: Form) -> (usize, Vec<Fault>) {
+        let is_der = match form {
+            Form::Pem => false,
+            Form::Der => true,
+            Form::Either => source.is_der(),
+        };
+        let mut usable = 0;
+        let mut faults = Vec::new();
+        let mut count = |added| match added {
+            Ok(()) => usable += 1,
+            Err(fault) => faults.push(fault),
+        };
+        if is_der {
+            count(source.der().and_then(|der| {
+                let added = self.insert(source.name(), der.to_vec());
+                added.map_err(|problem| source.fault(problem))
+            }));
+        } else {
+            for entry in source.entries() {
+                count(entry.and_then(|Entry { position, item }| {
+                    let added = match item {
+                        Item::Crl(der) => self.insert(source.name(), der),
+                        Item::Certificate(_) => Err(Problem::NotCrl("CERTIFICATE".to_owned())),
+                        Item::PrivateKey(_) | Item::EncryptedKey => Err(Problem::KeyForCrl),
+                        Item::Other(label) if label.ends_with("PRIVATE KEY") => {
+                            Err(Problem::KeyForCrl)
+                        }
+                        Item::Other(label) => Err(Problem::NotCrl(label)),
+                    };
+                    added.map_err(|problem| source.fault(problem).at(position))
+                }));
+            }
+        }
+        (usable, faults)
+    }
+
+    fn insert(&mut self, source: &Arc<str>, der: Vec<u8>) -> Result<(), Problem> {
+        let digest = sha256(&der);
+        if self.known.contains(&digest) {
+            return Ok(());
+        }
+        let crl = Crl::read(der).map_err(|error| Problem::MalformedCrl(error.to_string()))?;
+        let lists = self.lists.entry(crl.issuer_der().into()).or_default();
+        let place = lists.partition_point(|list| !crl.is_newer_than(&list.crl));
+        let list = List {
+            crl,
+            source: source.clone(),
+            proofs: Mutex::default(),
+        };
+        lists.insert(place, Arc::new(list));
+        self.known.insert(digest);
+        Ok(())
+    }
+}
+
+fn file(path: &Path) -> Result<Source, Fault> {
+    Source::file(path_name(path), path, Limit::CRLS)
+}
+
+fn unreadable(fault: Fault) -> Error {
+    fault.into_error("CRLs")
+}
+
+/// How many keys a list is known to fit or not to fit. One signs it; its issuer may have as many
+/// others as it has renewed its own.
+const MAX_PROOFS: usize = 16;

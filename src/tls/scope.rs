@@ -1,0 +1,153 @@
+//! What a CRL is about: its issuing distribution point (RFC 5280 §5.2.5), and which certificates
+//! that covers (§6.3.3).
+
+use x509_cert::der::asn1::AnyRef;
+use x509_cert::der::oid::db::rfc5280;
+use x509_cert::der::{self, Decode, ErrorKind, Reader, SliceReader, Tag, TagNumber, Tagged};
+
+use super::certificate::Certificate;
+
+/// Which certificates a list speaks of; all of its issuer's, by default.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Scope {
+    /// Where the list is to be had, as names in DER. It speaks only of certificates that name one
+    /// of these places.
+    names: Option<Vec<Box<[u8]>>>,
+    only_users: bool,
+    only_cas: bool,
+    /// It is of attribute certificates, for some reasons or of several issuers: what it does not
+    /// list may still be revoked.
+    is_partial: bool,
+}
+
+impl Scope {
+    /// Reads an IssuingDistributionPoint.
+    pub(super) fn read(value: &[u8]) -> der::Result<Self> {
+        let mut scope = Self::default();
+        let mut last = None;
+        for field in Vec::<AnyRef<'_>>::from_der(value)? {
+            let Tag::ContextSpecific {
+                constructed,
+                number,
+            } = field.tag()
+            else {
+                return Err(field.tag().unexpected_error(None));
+            };
+            // Each once, in their order: the tags are all that tells them apart.
+            if last >= Some(number) {
+                return Err(ErrorKind::TagUnexpected {
+                    expected: None,
+                    actual: field.tag(),
+                }
+                .into());
+            }
+            last = Some(number);
+            match (number, constructed) {
+                (TagNumber::N0, true) => {
+                    let names = names(field.value())?;
+                    scope.names = Some(names.into_iter().map(Box::from).collect());
+                }
+                (TagNumber::N1, false) => scope.only_users = boolean(field)?,
+                (TagNumber::N2, false) => scope.only_cas = boolean(field)?,
+                (TagNumber::N3, false) => scope.is_partial = true,
+                (TagNumber::N4 | TagNumber::N5, false) => scope.is_partial |= boolean(field)?,
+                _ => return Err(field.tag().unexpected_error(None)),
+            }
+        }
+        Ok(scope)
+    }
+
+    /// Whether what the list does not say of this certificate says that it is good.
+    pub(super) fn covers(&self, covered: &Covered<'_>) -> bool {
+        let is_named = |names: &Vec<Box<[u8]>>| {
+            names
+                .iter()
+                .any(|name| covered.points.contains(&name.as_ref()))
+        };
+        let is_of_kind = match covered.is_ca {
+            true => !self.only_users,
+            false => !self.only_cas,
+        };
+        // RFC 5280 §6.3.3 (b)(2). A certificate that names no place is on no list that stands for
+        // one of several.
+        is_of_kind && !self.is_partial && self.names.as_ref().is_none_or(is_named)
+    }
+}
+
+/// A certificate, as far as it matters to a [`Scope`].
+pub(super) struct Covered<'a> {
+    is_ca: bool,
+    /// Where it says that its issuer's whole list is, as names in DER.
+    points: Vec<&'a [u8]>,
+}
+
+impl<'a> Covered<'a> {
+    pub(super) fn of(certificate: &'a Certificate) -> Self {
+        let points = certificate.extension(rfc5280::ID_CE_CRL_DISTRIBUTION_POINTS);
+        Self {
+            is_ca: certificate.is_ca(),
+            // What cannot be read names no place, and so fits no list that does.
+            points: points.and_then(|it| points_of(it).ok()).unwrap_or_default(),
+        }
+    }
+}
+
+/// The names in a CRLDistributionPoints (RFC 5280 §4.2.1.13).
+fn points_of(value: &[u8]) -> der::Result<Vec<&[u8]>> {
+    let mut found = Vec::new();
+    for point in Vec::<AnyRef<'_>>::from_der(value)? {
+        point.tag().assert_eq(Tag::Sequence)?;
+        let mut reader = SliceReader::new(point.value())?;
+        let first = Option::<AnyRef<'_>>::decode(&mut reader)?;
+        // What follows is `reasons` or `cRLIssuer`: a list for some reasons (§6.3.3 (d)(2)), or of
+        // somebody else (§6.3.3 (b)(1)).
+        match first {
+            Some(name) if name.tag() == POINT_NAME && reader.is_finished() => {
+                found.extend(names(name.value())?);
+            }
+            _ => {}
+        }
+    }
+    Ok(found)
+}
+
+/// The names in a DistributionPointName, each a GeneralName or a relative name in DER, which are
+/// equal if their DER is.
+fn names(point: &[u8]) -> der::Result<Vec<&[u8]>> {
+    let name = AnyRef::from_der(point)?;
+    match name.tag() {
+        FULL_NAME => {
+            let mut reader = SliceReader::new(name.value())?;
+            let mut names = Vec::new();
+            while !reader.is_finished() {
+                names.push(reader.tlv_bytes()?);
+            }
+            Ok(names)
+        }
+        RELATIVE_NAME => Ok(vec![point]),
+        other => Err(other.unexpected_error(None)),
+    }
+}
+
+/// An implicitly tagged BOOLEAN (X.690 §11.1). FALSE is the default and should not be there, but
+/// says the same.
+fn boolean(field: AnyRef<'_>) -> der::Result<bool> {
+    match field.value() {
+        [0xff] => Ok(true),
+        [0] => Ok(false),
+        _ => Err(ErrorKind::Value { tag: field.tag() }.into()),
+    }
+}
+
+const fn constructed(number: TagNumber) -> Tag {
+    Tag::ContextSpecific {
+        constructed: true,
+        number,
+    }
+}
+
+/// DistributionPoint's `[0] DistributionPointName`.
+const POINT_NAME: Tag = constructed(TagNumber::N0);
+/// DistributionPointName's `[0] GeneralNames` and `[1] RelativeDistinguishedName`.
+const FULL_NAME: Tag = constructed(TagNumber::N0);
+const RELATIVE_NAME: Tag = constructed(TagNumber::N1);
