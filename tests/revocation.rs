@@ -21,7 +21,7 @@ use std::time::{Duration, SystemTime};
 
 use crl::{
     CRL_NUMBER, Crl, INTEGER, SEQUENCE, authority_key_id, entry, extension, key_id, number, place,
-    reason, scope, subject, tlv, utc,
+    reason, scope, subject, tlv,
 };
 use proof::{Authority, Chain, below, ca, issue, leaf, now, store};
 use rcgen::{
@@ -55,10 +55,7 @@ fn a_list_that_revokes_nobody_on_the_path_lets_it_pass() {
 #[test]
 fn whoever_is_revoked_is_refused_with_all_that_the_list_says() {
     let world = World::new();
-    let with_reason = Crl {
-        entries: vec![entry(&[OTHER], &[]), entry(&[LEAF], &[reason(1)])],
-        ..Crl::default()
-    };
+    let with_reason = Crl::listing(&[entry(&[OTHER], &[]), entry(&[LEAF], &[reason(1)])]);
     let verdict = world.judge(&[with_reason], &[Crl::default()]);
     let refusal = verdict.reason().unwrap();
     assert_eq!(refusal.code(), "revoked");
@@ -91,362 +88,275 @@ fn each_rule_has_a_list_that_keeps_it_and_one_that_breaks_it() {
     let world = World::new();
     let plain = Crl::default;
     let revoking = || Crl::revoking(&[LEAF]);
-    let unknown_id: &[u8] = &[0x2a, 3, 4];
+    let version = |version: &[u8]| Crl {
+        version: version.to_vec(),
+        ..plain()
+    };
+    let general = Crl {
+        next_update: tlv(0x18, &[b"20500101000000Z"]),
+        ..plain()
+    };
+    let of_another_name = Crl {
+        issuer: Some(subject(&world.root)),
+        ..revoking()
+    };
+    let harmless = |id| extension(id, false, &[2, 1, 1]);
+    let critical = |id| extension(id, true, &[2, 1, 1]);
+    let long_number = |length| extension(CRL_NUMBER, false, &tlv(INTEGER, &[&vec![1; length]]));
+    let own = |extensions: &[Vec<u8>]| Crl::listing(&[entry(&[LEAF], extensions)]);
+    let other = |extensions: &[Vec<u8>]| Crl::listing(&[entry(&[OTHER], extensions)]);
+    let one_of_three = Crl::listing(&[
+        entry(&[8], &[reason(1)]),
+        entry(&[OTHER], &[critical(UNKNOWN)]),
+        entry(&[9], &[harmless(UNKNOWN)]),
+    ]);
+    let key = key_id(&world.intermediate);
+    let nameless_key = extension(&[0x55, 29, 35], false, &[0x30, 0]);
     let rows: Vec<(&str, Crl, &str, &str)> = vec![
         ("a good list", plain(), "", ""),
         // Version, RFC 5280 §5.1.2.1.
-        (
-            "version 1",
-            Crl {
-                version: vec![],
-                extensions: vec![],
-                ..plain()
-            },
-            "crl-invalid",
-            "version 2",
-        ),
+        ("version 1", version(&[]).saying(&[]), INVALID, "version 2"),
         (
             "version 1 with extensions",
-            Crl {
-                version: vec![],
-                ..plain()
-            },
-            "crl-invalid",
+            version(&[]),
+            INVALID,
             "version 2",
         ),
         (
-            "version 3",
-            Crl {
-                version: tlv(INTEGER, &[&[2]]),
-                ..plain()
-            },
-            "crl-invalid",
+            "version 1, named",
+            version(&[2, 1, 0]),
+            INVALID,
             "version 2",
         ),
+        ("version 3", version(&[2, 1, 2]), INVALID, "version 2"),
         // Dates, §5.1.2.4 and §5.1.2.5. It is now 2026-06-01.
-        (
-            "of just now",
-            Crl {
-                this_update: utc("260601000000Z"),
-                ..plain()
-            },
-            "",
-            "",
-        ),
+        ("of just now", plain().of("260601000000Z"), "", ""),
         (
             "of a second hence",
-            Crl {
-                this_update: utc("260601000001Z"),
-                ..plain()
-            },
-            "crl-invalid",
-            "which is yet to come",
+            plain().of("260601000001Z"),
+            INVALID,
+            "yet to come",
         ),
         (
-            "of a second hence, though it revokes",
-            Crl {
-                this_update: utc("260601000001Z"),
-                ..revoking()
-            },
-            "crl-invalid",
-            "2026-06-01T00:00:01Z",
+            "of a second hence, revoking",
+            revoking().of("260601000001Z"),
+            INVALID,
+            "yet to come",
+        ),
+        ("until just now", plain().until("260601000000Z"), "", ""),
+        (
+            "until a second ago",
+            plain().until("260531235959Z"),
+            INVALID,
+            "2026-05-31T23:59:59Z",
         ),
         (
-            "good until just now",
-            Crl {
-                next_update: utc("260601000000Z"),
-                ..plain()
-            },
-            "",
-            "",
+            "until a second ago, revoking",
+            revoking().until("260531235959Z"),
+            REVOKED,
+            "no reason",
         ),
-        (
-            "expired a second ago",
-            Crl {
-                next_update: utc("260531235959Z"),
-                ..plain()
-            },
-            "crl-invalid",
-            "renewed by 2026-05-31T23:59:59Z",
-        ),
-        (
-            "expired, and it revokes",
-            Crl {
-                next_update: utc("260531235959Z"),
-                ..revoking()
-            },
-            "revoked",
-            "no reason is given",
-        ),
-        (
-            "without an end",
-            Crl {
-                next_update: vec![],
-                ..plain()
-            },
-            "crl-invalid",
-            "§5.1.2.5",
-        ),
-        (
-            "in GeneralizedTime",
-            Crl {
-                next_update: tlv(0x18, &[b"20500101000000Z"]),
-                ..plain()
-            },
-            "",
-            "",
-        ),
+        ("without an end", plain().without_end(), INVALID, "§5.1.2.5"),
+        ("of GeneralizedTime", general, "", ""),
         // Number, §5.2.3.
-        (
-            "number zero",
-            Crl {
-                extensions: vec![number(0)],
-                ..plain()
-            },
-            "",
-            "",
-        ),
+        ("number zero", plain().saying(&[number(0)]), "", ""),
         (
             "no number",
-            Crl {
-                extensions: vec![],
-                ..plain()
-            },
-            "crl-invalid",
+            plain().saying(&[]),
+            INVALID,
             "has no CRL number",
         ),
         (
-            "no number, though it revokes",
-            Crl {
-                extensions: vec![],
-                ..revoking()
-            },
-            "crl-invalid",
+            "no number, revoking",
+            revoking().saying(&[]),
+            INVALID,
             "has no CRL number",
         ),
         (
             "critical number",
-            Crl {
-                extensions: vec![extension(CRL_NUMBER, true, &[2, 1, 1])],
-                ..plain()
-            },
-            "crl-invalid",
-            "number is critical",
+            plain().saying(&[critical(CRL_NUMBER)]),
+            INVALID,
+            "is critical",
         ),
         (
             "number of 20 bytes",
-            Crl {
-                extensions: vec![extension(CRL_NUMBER, false, &tlv(INTEGER, &[&[1; 20]]))],
-                ..plain()
-            },
+            plain().saying(&[long_number(20)]),
             "",
             "",
         ),
         (
             "number of 21 bytes",
-            Crl {
-                extensions: vec![extension(CRL_NUMBER, false, &tlv(INTEGER, &[&[1; 21]]))],
-                ..plain()
-            },
-            "crl-invalid",
+            plain().saying(&[long_number(21)]),
+            INVALID,
             "more than 20 bytes",
         ),
         // Other extensions, §5.2.
+        ("unknown extension", plain().with(harmless(UNKNOWN)), "", ""),
         (
-            "unknown extension",
-            plain().with(extension(unknown_id, false, &[5, 0])),
-            "",
-            "",
-        ),
-        (
-            "unknown critical extension",
-            plain().with(extension(unknown_id, true, &[5, 0])),
-            "crl-invalid",
+            "critical unknown extension",
+            plain().with(critical(UNKNOWN)),
+            INVALID,
             "1.2.3.4",
         ),
         (
-            "delta",
-            plain().with(extension(&[0x55, 29, 27], true, &[2, 1, 1])),
-            "crl-invalid",
-            "delta",
+            "issuer's other name",
+            plain().with(harmless(&[0x55, 29, 18])),
+            "",
+            "",
         ),
+        (
+            "critical other name",
+            plain().with(critical(&[0x55, 29, 18])),
+            INVALID,
+            "2.5.29.18",
+        ),
+        ("delta", plain().with(critical(DELTA)), INVALID, "delta"),
         (
             "delta that is not critical",
-            plain().with(extension(&[0x55, 29, 27], false, &[2, 1, 1])),
-            "crl-invalid",
+            plain().with(harmless(DELTA)),
+            INVALID,
             "delta",
         ),
         (
-            "freshest CRL",
-            plain().with(extension(&[0x55, 29, 46], false, &[0x30, 0])),
-            "",
-            "",
+            "delta, revoking",
+            revoking().with(critical(DELTA)),
+            INVALID,
+            "delta",
         ),
         // Extensions of entries, §5.3.
+        ("unknown in an entry", other(&[harmless(UNKNOWN)]), "", ""),
         (
-            "unknown in an entry",
-            listing(&[entry(&[OTHER], &[extension(unknown_id, false, &[5, 0])])]),
-            "",
-            "",
-        ),
-        (
-            "unknown and critical in an entry",
-            listing(&[entry(&[OTHER], &[extension(unknown_id, true, &[5, 0])])]),
-            "crl-invalid",
+            "critical unknown in an entry",
+            other(&[critical(UNKNOWN)]),
+            INVALID,
             "1.2.3.4",
         ),
+        ("the same beside others", one_of_three, INVALID, "1.2.3.4"),
         (
-            "unknown and critical in one of many",
-            listing(&[
-                entry(&[8], &[reason(1)]),
-                entry(&[OTHER], &[extension(unknown_id, true, &[5, 0])]),
-                entry(&[9], &[]),
-            ]),
-            "crl-invalid",
-            "1.2.3.4",
+            "another issuer's entry",
+            other(&[critical(CERTIFICATE_ISSUER)]),
+            INVALID,
+            "2.5.29.29",
         ),
         (
-            "of another issuer in an entry",
-            listing(&[entry(
-                &[OTHER],
-                &[extension(&[0x55, 29, 29], true, &[0x30, 0])],
-            )]),
-            "crl-invalid",
+            "the same, not critical",
+            other(&[harmless(CERTIFICATE_ISSUER)]),
+            INVALID,
             "2.5.29.29",
         ),
         (
             "invalidity date",
-            listing(&[entry(
-                &[LEAF],
-                &[extension(
-                    &[0x55, 29, 24],
-                    false,
-                    &tlv(0x18, &[b"20260101000000Z"]),
-                )],
-            )]),
-            "revoked",
+            own(&[harmless(&[0x55, 29, 24])]),
+            REVOKED,
             "no reason",
         ),
-        (
-            "on hold",
-            listing(&[entry(&[LEAF], &[reason(6)])]),
-            "revoked",
-            "(certificateHold)",
-        ),
+        ("on hold", own(&[reason(6)]), REVOKED, "(certificateHold)"),
         // In a list that is not a delta nobody is taken off it.
         (
             "off the list",
-            listing(&[entry(&[LEAF], &[reason(8)])]),
-            "revoked",
+            own(&[reason(8)]),
+            REVOKED,
             "(removeFromCRL)",
         ),
         (
             "reason of the future",
-            listing(&[entry(&[LEAF], &[reason(99)])]),
-            "revoked",
+            own(&[reason(99)]),
+            REVOKED,
             "not known",
         ),
         // Key, §5.2.1.
         (
             "of this key",
-            revoking().with(authority_key_id(&key_id(&world.intermediate))),
-            "revoked",
+            revoking().with(authority_key_id(&key)),
+            REVOKED,
             "",
         ),
         (
             "of another key",
-            revoking().with(authority_key_id(&[1, 2, 3])),
-            "revocation-unknown",
+            revoking().with(authority_key_id(&[1])),
+            ELSEWHERE,
             "covers others",
         ),
         (
-            "of a key that it does not name",
-            revoking().with(extension(&[0x55, 29, 35], false, &[0x30, 0])),
-            "revoked",
+            "of no key by name",
+            revoking().with(nameless_key),
+            REVOKED,
             "",
         ),
         // Issuer.
         (
             "of another name",
-            Crl {
-                issuer: Some(subject(&world.root)),
-                ..revoking()
-            },
-            "revocation-unknown",
+            of_another_name,
+            ELSEWHERE,
             "no CRL of CN=intermediate says",
         ),
         // Scope, §5.2.5 and §6.3.3 (b). The leaf names one place.
-        (
-            "of users",
-            revoking().with(scope(&[&[0x81, 1, 0xff]])),
-            "revoked",
-            "",
-        ),
+        ("of users", revoking().with(scope(&[USERS])), REVOKED, ""),
         (
             "of CAs",
-            revoking().with(scope(&[&[0x82, 1, 0xff]])),
-            "revocation-unknown",
+            revoking().with(scope(&[CAS])),
+            ELSEWHERE,
             "covers others",
         ),
         (
             "of users and CAs, so of nobody",
-            revoking().with(scope(&[&[0x81, 1, 0xff], &[0x82, 1, 0xff]])),
-            "revocation-unknown",
+            revoking().with(scope(&[USERS, CAS])),
+            ELSEWHERE,
             "",
         ),
         (
-            "of attribute certificates",
+            "of attributes",
             revoking().with(scope(&[&[0x85, 1, 0xff]])),
-            "revocation-unknown",
+            ELSEWHERE,
             "",
         ),
         (
-            "not of attribute certificates",
-            revoking().with(scope(&[&[0x81, 1, 0xff], &[0x85, 1, 0]])),
-            "revoked",
+            "not of attributes",
+            revoking().with(scope(&[USERS, &[0x85, 1, 0]])),
+            REVOKED,
             "",
         ),
         (
             "of several issuers",
             revoking().with(scope(&[&[0x84, 1, 0xff]])),
-            "revocation-unknown",
+            ELSEWHERE,
             "",
         ),
         (
             "of some reasons",
             revoking().with(scope(&[&[0x83, 2, 1, 0x40]])),
-            "revocation-unknown",
+            ELSEWHERE,
             "",
         ),
         (
             "of the leaf's place",
             revoking().with(scope(&[&place(PLACE)])),
-            "revoked",
+            REVOKED,
             "",
         ),
         (
             "of another place",
-            revoking().with(scope(&[&place("http://crl.test/2.crl")])),
-            "revocation-unknown",
+            revoking().with(scope(&[&place("http://b.test/")])),
+            ELSEWHERE,
             "",
         ),
         (
-            "of a place that begins as the leaf's",
-            revoking().with(scope(&[&place("http://crl.test/1.crl/")])),
-            "revocation-unknown",
+            "of a place below",
+            revoking().with(scope(&[&place(BELOW)])),
+            ELSEWHERE,
             "",
         ),
         (
-            "of the leaf's place, for CAs",
-            revoking().with(scope(&[&place(PLACE), &[0x82, 1, 0xff]])),
-            "revocation-unknown",
+            "of the place, for CAs",
+            revoking().with(scope(&[&place(PLACE), CAS])),
+            ELSEWHERE,
             "",
         ),
         (
             "of nothing in particular",
             plain().with(scope(&[])),
-            "crl-invalid",
-            "distribution point is empty",
+            INVALID,
+            "point is empty",
         ),
     ];
     for (name, list, code, says) in rows {
@@ -588,18 +498,9 @@ fn a_ca_is_on_the_lists_of_cas() {
 #[test]
 fn the_newest_list_wins_in_whatever_order_they_come() {
     let world = World::new();
-    let of = |day: &str, serials: &[u8]| Crl {
-        this_update: utc(&format!("2605{day}000000Z")),
-        ..Crl::revoking(serials)
-    };
-    let numbered = |list: Crl, nth| Crl {
-        extensions: vec![number(nth)],
-        ..list
-    };
-    let flawed = |list: Crl| Crl {
-        extensions: vec![],
-        ..list
-    };
+    let of = |day, serials: &[u8]| Crl::revoking(serials).of(&format!("2605{day}000000Z"));
+    let numbered = |list: Crl, nth| list.saying(&[number(nth)]);
+    let flawed = |list: Crl| list.saying(&[]);
     let rows: Vec<(&str, Vec<Crl>, &str)> = vec![
         (
             "an old one hides no newer one",
@@ -786,18 +687,9 @@ fn depth_unknown_status_and_expiration_are_as_the_policy_has_them() {
     use UnknownStatusPolicy::{Allow, Deny};
     let world = World::new();
     let good = Crl::default;
-    let expired = |serials: &[u8]| Crl {
-        next_update: utc("260531120000Z"),
-        ..Crl::revoking(serials)
-    };
-    let flawed = Crl {
-        extensions: vec![],
-        ..good()
-    };
-    let no_end = Crl {
-        next_update: vec![],
-        ..good()
-    };
+    let expired = |serials: &[u8]| Crl::revoking(serials).until("260531120000Z");
+    let flawed = good().saying(&[]);
+    let no_end = good().without_end();
     type Row<'a> = (
         &'a str,
         Vec<Crl>,
@@ -1233,13 +1125,6 @@ fn pair() -> KeyPair {
     KeyPair::generate().unwrap()
 }
 
-fn listing(entries: &[Vec<u8>]) -> Crl {
-    Crl {
-        entries: entries.to_vec(),
-        ..Crl::default()
-    }
-}
-
 fn run<F: Future>(future: F) -> F::Output {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -1253,9 +1138,22 @@ fn run<F: Future>(future: F) -> F::Output {
 
 const HOST: &str = "host.test";
 const PLACE: &str = "http://crl.test/1.crl";
+const BELOW: &str = "http://crl.test/1.crl/";
 /// Serial numbers: the leaf's, the intermediate's, and nobody's.
 const LEAF: u8 = 7;
 const CA: u8 = 1;
 const OTHER: u8 = 99;
 /// Several times what a client sends in a handshake.
 const PAYLOAD: usize = 32 * 1024;
+
+const INVALID: &str = "crl-invalid";
+const REVOKED: &str = "revoked";
+const ELSEWHERE: &str = "revocation-unknown";
+
+/// Object identifiers: nobody's, deltaCRLIndicator and certificateIssuer.
+const UNKNOWN: &[u8] = &[0x2a, 3, 4];
+const DELTA: &[u8] = &[0x55, 29, 27];
+const CERTIFICATE_ISSUER: &[u8] = &[0x55, 29, 29];
+/// onlyContainsUserCerts and onlyContainsCACerts.
+const USERS: &[u8] = &[0x81, 1, 0xff];
+const CAS: &[u8] = &[0x82, 1, 0xff];

@@ -383,3 +383,278 @@ const KEY_IDENTIFIER: Tag = Tag::ContextSpecific {
     constructed: false,
     number: TagNumber::N0,
 };
+
+/// Lists that no authority would sign, written byte by byte; the signature is rubbish.
+#[cfg(test)]
+pub(super) mod forge {
+    pub(in crate::tls) use super::super::certificate::forge::{CN, UTC_TIME, extension, name, tlv};
+
+    /// A list whose parts between the issuer and the signature are these.
+    pub(in crate::tls) fn list(issuer: &str, parts: &[&[u8]]) -> Vec<u8> {
+        let issuer = name(&[(CN, 0x0c, issuer.as_bytes())]);
+        signed(&[&[VERSION, ALGORITHM, &issuer], parts].concat())
+    }
+
+    /// A good one of these entries.
+    pub(in crate::tls) fn good(issuer: &str, entries: &[Vec<u8>]) -> Vec<u8> {
+        let entries = tlv(0x30, &[&entries.concat()]);
+        list(
+            issuer,
+            &[&FROM(), &UNTIL(), &entries, &extensions(&[number()])],
+        )
+    }
+
+    pub(in crate::tls) fn signed(tbs: &[&[u8]]) -> Vec<u8> {
+        let signature = tlv(0x03, &[&[0], &[9; 64]]);
+        tlv(0x30, &[&tlv(0x30, tbs), ALGORITHM, &signature])
+    }
+
+    pub(in crate::tls) fn entry(serial: &[u8]) -> Vec<u8> {
+        tlv(0x30, &[&tlv(2, &[serial]), &FROM()])
+    }
+
+    pub(in crate::tls) fn extensions(extensions: &[Vec<u8>]) -> Vec<u8> {
+        tlv(0xa0, &[&tlv(0x30, &[&extensions.concat()])])
+    }
+
+    pub(in crate::tls) fn number() -> Vec<u8> {
+        extension(&[0x55, 29, 20], &[2, 1, 1])
+    }
+
+    pub(in crate::tls) const FROM: fn() -> Vec<u8> = || tlv(UTC_TIME, &[b"260531000000Z"]);
+    pub(in crate::tls) const UNTIL: fn() -> Vec<u8> = || tlv(UTC_TIME, &[b"260607000000Z"]);
+    pub(in crate::tls) const VERSION: &[u8] = super::VERSION_2;
+    /// Ed25519.
+    pub(in crate::tls) const ALGORITHM: &[u8] = &[0x30, 5, 6, 3, 0x2b, 101, 112];
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::scope::Scope;
+    use super::forge::*;
+    use super::*;
+
+    #[test]
+    fn reads_what_a_list_says() {
+        let key = extension(&[0x55, 29, 35], &tlv(0x30, &[&tlv(0x80, &[b"key"])]));
+        let der = list(
+            "ca",
+            &[
+                &FROM(),
+                &UNTIL(),
+                &tlv(0x30, &[&entry(&[7])]),
+                &extensions(&[key, number()]),
+            ],
+        );
+        let crl = Crl::read(der.clone()).unwrap();
+        assert_eq!(crl.issuer_der(), name(&[(CN, 0x0c, b"ca")]));
+        assert_eq!(crl.signature_algorithm_der(), &ALGORITHM[2..]);
+        assert_eq!(crl.signature(), [9; 64]);
+        // The list is its SEQUENCE, what is signed, the algorithm and the signature.
+        assert_eq!(crl.tbs_der().len() + 3 + ALGORITHM.len() + 67, der.len());
+        assert!(der[3..].starts_with(crl.tbs_der()));
+        assert_eq!(crl.this_update().as_secs(), 1_780_185_600);
+        assert_eq!(
+            crl.next_update().unwrap().as_secs(),
+            1_780_185_600 + 7 * 86_400
+        );
+        assert_eq!(crl.authority_key_id(), Some(&b"key"[..]));
+        assert_eq!(*crl.scope(), Scope::default());
+        assert_eq!((crl.flaw(), crl.len()), (None, 1));
+        assert_eq!(crl.find(&[7]).unwrap().since, crl.this_update());
+        assert_eq!(crl.find(&[8]), None);
+    }
+
+    #[test]
+    fn a_list_that_cannot_be_read_says_where() {
+        let with = |parts: &[&[u8]]| list("ca", parts);
+        let good_end = extensions(&[number()]);
+        let entries =
+            |entries: &[&[u8]]| with(&[&FROM(), &UNTIL(), &tlv(0x30, entries), &good_end]);
+        let says = |each: &[Vec<u8>]| with(&[&FROM(), &UNTIL(), &extensions(each)]);
+        let whole = good("ca", &[entry(&[7])]);
+        let other_algorithm: &[u8] = &[0x30, 5, 6, 3, 0x2b, 101, 113];
+        let issuer = name(&[(CN, 0x0c, b"ca")]);
+        let reason = |value: &[u8]| {
+            let reason = tlv(0x30, &[&extension(&[0x55, 29, 21], value)]);
+            tlv(0x30, &[&[2, 1, 9], &FROM(), &reason])
+        };
+        let rows: Vec<(&str, Vec<u8>, &str)> = vec![
+            ("nothing", vec![], "it is not a CRL in DER: "),
+            (
+                "a certificate's shape",
+                tlv(0x30, &[&tlv(0x30, &[])]),
+                "it is not a CRL in DER: ",
+            ),
+            (
+                "a byte too many",
+                [&whole[..], &[0]].concat(),
+                "it is not a CRL in DER: trailing",
+            ),
+            (
+                "cut off",
+                whole[..whole.len() - 1].to_vec(),
+                "it is not a CRL in DER: ",
+            ),
+            (
+                "two algorithms",
+                signed(&[
+                    VERSION,
+                    other_algorithm,
+                    &issuer,
+                    &FROM(),
+                    &UNTIL(),
+                    &good_end,
+                ]),
+                "the algorithm that it says signed it is not that of the signature",
+            ),
+            (
+                "no date",
+                with(&[&UNTIL()[..5]]),
+                "it is not a CRL in DER: ",
+            ),
+            (
+                "a bad date",
+                with(&[&tlv(UTC_TIME, &[b"261331000000Z"])]),
+                "its thisUpdate cannot",
+            ),
+            (
+                "a bad end",
+                with(&[&FROM(), &tlv(UTC_TIME, &[b"26"])]),
+                "its nextUpdate cannot",
+            ),
+            (
+                "a broken entry",
+                entries(&[&entry(&[7]), &tlv(0x30, &[&[2, 1, 9]])]),
+                "its revoked certificate 2 cannot",
+            ),
+            (
+                "an entry cut off",
+                entries(&[&entry(&[7]), &[0x30, 9, 2]]),
+                "its revoked certificate 2 cannot",
+            ),
+            (
+                "a serial number in two ways",
+                entries(&[&entry(&[0, 7])]),
+                "its revoked certificate 1 cannot",
+            ),
+            (
+                "an empty serial number",
+                entries(&[&entry(&[])]),
+                "its revoked certificate 1 cannot",
+            ),
+            (
+                "a reason that is none",
+                entries(&[&reason(&[2, 1, 1])]),
+                "its revoked certificate 1 cannot",
+            ),
+            (
+                "a reason of two bytes",
+                entries(&[&reason(&[10, 2, 1, 1])]),
+                "its revoked certificate 1 cannot",
+            ),
+            (
+                "more in an entry",
+                entries(&[&tlv(0x30, &[&entry(&[7])[2..], &tlv(0x30, &[]), &[5, 0]])]),
+                "its revoked certificate 1 cannot",
+            ),
+            (
+                "more than extensions",
+                with(&[&FROM(), &UNTIL(), &good_end, &[5, 0]]),
+                "it is not a CRL in DER: ",
+            ),
+            (
+                "a broken extension",
+                says(&[tlv(0x30, &[&[5, 0]])]),
+                "its extensions cannot be read",
+            ),
+            (
+                "a number twice",
+                says(&[number(), number()]),
+                "its extension 2.5.29.20 is there twice",
+            ),
+            (
+                "a negative number",
+                says(&[extension(&[0x55, 29, 20], &[2, 1, 0x80])]),
+                "its cRLNumber cannot",
+            ),
+            (
+                "a bad key name",
+                says(&[extension(&[0x55, 29, 35], &[5, 0])]),
+                "its authorityKeyIdentifier cannot",
+            ),
+            (
+                "a bad scope",
+                says(&[extension(&[0x55, 29, 28], &[5, 0])]),
+                "its issuingDistributionPoint cannot",
+            ),
+            (
+                "bits beside the bytes of the signature",
+                tlv(
+                    0x30,
+                    &[
+                        Crl::read(whole.clone()).unwrap().tbs_der(),
+                        ALGORITHM,
+                        &[3, 2, 1, 8],
+                    ],
+                ),
+                "its signature cannot be read",
+            ),
+        ];
+        for (case, der, says) in rows {
+            let error = Crl::read(der).err().map(|error| error.to_string());
+            let told = error.unwrap_or_default();
+            assert!(told.starts_with(says), "{case}: {told}");
+        }
+        assert!(Crl::read(whole).is_ok());
+        // No entries, or none within.
+        assert_eq!(Crl::read(says(&[number()])).unwrap().len(), 0);
+        assert_eq!(Crl::read(entries(&[])).unwrap().len(), 0);
+    }
+
+    #[test]
+    fn no_single_change_makes_it_panic() {
+        let scope = tlv(
+            0x30,
+            &[
+                &tlv(0xa0, &[&tlv(0xa0, &[&tlv(0x86, &[b"u"])])]),
+                &[0x81, 1, 0xff],
+            ],
+        );
+        let all = extensions(&[
+            extension(&[0x55, 29, 35], &tlv(0x30, &[&tlv(0x80, &[b"key"])])),
+            extension(&[0x55, 29, 28], &scope),
+            number(),
+        ]);
+        let reason = tlv(0x30, &[&extension(&[0x55, 29, 21], &[10, 1, 1])]);
+        let full = tlv(0x30, &[&[2, 1, 9], &FROM(), &reason]);
+        let entries = tlv(0x30, &[&entry(&[7]), &full]);
+        let good = list("ca", &[&FROM(), &UNTIL(), &entries, &all]);
+        assert!(Crl::read(good.clone()).is_ok_and(|crl| crl.flaw().is_none()));
+        let look = |der: &[u8]| {
+            let Ok(crl) = Crl::read(der.to_vec()) else {
+                return;
+            };
+            let _ = crl.flaw().map(ToString::to_string);
+            let _ = (
+                crl.find(&[9]),
+                crl.find(&[]),
+                crl.signature(),
+                crl.tbs_der(),
+            );
+        };
+        for at in 0..good.len() {
+            look(&good[..at]);
+            let mut changed = good.clone();
+            // Lengths and tags of all sorts, and what is all but right.
+            let near = [good[at] ^ 1, good[at].wrapping_add(1), good[at] ^ 0x80];
+            for byte in [0, 1, 2, 5, 0x30, 0x7f, 0x80, 0x81, 0x84, 0xff]
+                .into_iter()
+                .chain(near)
+            {
+                changed[at] = byte;
+                look(&changed);
+            }
+        }
+    }
+}

@@ -382,3 +382,204 @@ fn unreadable(fault: Fault) -> Error {
 /// How many keys a list is known to fit or not to fit. One signs it; its issuer may have as many
 /// others as it has renewed its own.
 const MAX_PROOFS: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::super::certificate::forge::Forged;
+    use super::super::crl::forge::{entry, good};
+    use super::super::crypto;
+    use super::super::sources::scratch::Scratch;
+    use super::*;
+    use crate::error::ErrorKind;
+
+    fn list(issuer: &str, serial: u8) -> Vec<u8> {
+        good(issuer, &[entry(&[serial])])
+    }
+
+    fn pem(label: &str, der: &[u8]) -> String {
+        use base64::prelude::{BASE64_STANDARD, Engine as _};
+        let text = BASE64_STANDARD.encode(der);
+        format!("-----BEGIN {label}-----\n{text}\n-----END {label}-----\n")
+    }
+
+    fn refusal(result: Result<CrlStore, Error>) -> String {
+        let error = result.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config);
+        error.to_string()
+    }
+
+    fn skipped(store: &CrlStore) -> Vec<String> {
+        store.skipped().iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn every_door_leads_in_and_one_list_is_one() {
+        let scratch = Scratch::new();
+        let [a, b, c, d, e, f, g, h] = [1, 2, 3, 4, 5, 6, 7, 8].map(|serial| list("ca", serial));
+        let folder = scratch.path().join("folder");
+        fs::create_dir(&folder).unwrap();
+        fs::write(folder.join("1.crl"), &e).unwrap();
+        fs::write(
+            folder.join("2.pem"),
+            pem("X509 CRL", &f) + &pem("X509 CRL", &a),
+        )
+        .unwrap();
+        let der_file = scratch.file("d.crl", &d);
+        let pem_file = scratch.file("c.pem", pem("X509 CRL", &c));
+        let store = CrlStore::empty()
+            .add_der(&a)
+            .and_then(|store| store.add_pem(pem("X509 CRL", &b)))
+            .and_then(|store| store.add_pem_file(&pem_file))
+            .and_then(|store| store.add_der_file(&der_file))
+            .and_then(|store| store.add_dir(&folder))
+            .and_then(|store| store.add_pem_reader(pem("X509 CRL", &g).as_bytes()))
+            .and_then(|store| store.add_der_reader(&h[..]))
+            // Of either form, and all there already.
+            .and_then(|store| store.add_file(&pem_file))
+            .and_then(|store| store.add_file(&der_file))
+            .unwrap();
+        assert_eq!((store.len(), store.is_empty()), (8, false));
+        assert_eq!(skipped(&store), [""; 0]);
+        assert_eq!(
+            format!("{store:?}"),
+            "CrlStore { lists: 8, revoked: 8, skipped: 0 }"
+        );
+        // Of PEM alone the folder has two.
+        let pem_only = CrlStore::empty().add_pem_dir(&folder).unwrap();
+        assert_eq!(pem_only.len(), 2);
+        assert!(skipped(&pem_only)[0].contains("1.crl: it is DER and PEM was expected"));
+        assert!(CrlStore::empty().is_empty());
+    }
+
+    #[test]
+    fn what_was_named_must_be_usable() {
+        let scratch = Scratch::new();
+        let good = pem("X509 CRL", &list("ca", 1));
+        let cut = list("ca", 1)[..40].to_vec();
+        let certificate = pem("CERTIFICATE", &Forged::default().der());
+        let key = pem("PRIVATE KEY", &[0x30, 0]);
+        let rows = [
+            (
+                CrlStore::empty().add_der(&cut),
+                "cannot read CRLs from bytes: the CRL cannot be used: it is not a CRL in DER",
+            ),
+            (
+                CrlStore::empty().add_pem(good.clone() + &pem("X509 CRL", &cut)),
+                "bytes: entry 2 (line 4): the CRL cannot be used: it is not a CRL in DER",
+            ),
+            (
+                CrlStore::empty().add_der(Forged::default().der()),
+                "the CRL cannot be used: it is not a CRL in DER",
+            ),
+            (
+                CrlStore::empty().add_pem(&certificate),
+                "bytes: entry 1 (line 1): its label is CERTIFICATE, not X509 CRL",
+            ),
+            (
+                CrlStore::empty().add_pem(good.clone() + &key),
+                "entry 2 (line 4): it is a private key and a CRL was expected",
+            ),
+            (
+                CrlStore::empty().add_pem(list("ca", 1)),
+                "it is DER and PEM was expected",
+            ),
+            (
+                CrlStore::empty().add_der(&good),
+                "it is PEM and DER was expected",
+            ),
+            (
+                CrlStore::empty().add_file(scratch.file("text", "hello")),
+                "no line in it begins with -----BEGIN",
+            ),
+            (
+                CrlStore::empty().add_file(scratch.file("empty", "")),
+                "it is empty",
+            ),
+            (
+                CrlStore::empty().add_file(scratch.path().join("none")),
+                "nothing at this path",
+            ),
+            (
+                CrlStore::empty().add_file(scratch.path()),
+                "for one of CRLs CrlStore::add_dir",
+            ),
+            (
+                CrlStore::empty().add_dir(scratch.path()),
+                "nothing in the folder is a usable CRL, 2 skipped, of which the first",
+            ),
+        ];
+        for (result, expected) in rows {
+            let told = refusal(result);
+            assert!(told.starts_with("cannot read CRLs from "), "{told}");
+            assert!(told.contains(expected), "{told}");
+        }
+        // A certificate beside a CRL does no harm.
+        let both = CrlStore::empty().add_pem(good + &certificate).unwrap();
+        assert_eq!(both.len(), 1);
+        assert!(skipped(&both)[0].contains("its label is CERTIFICATE"));
+    }
+
+    #[test]
+    fn what_is_of_no_use_in_a_folder_is_skipped() {
+        let scratch = Scratch::new();
+        scratch.file("a.crl", &list("ca", 1)[..40]);
+        scratch.file("b.crl", list("ca", 1));
+        scratch.file("readme", "CRLs of today");
+        let store = CrlStore::empty().add_dir(scratch.path()).unwrap();
+        assert_eq!(store.len(), 1);
+        let skipped = skipped(&store);
+        assert_eq!(skipped.len(), 2);
+        assert!(skipped[0].contains("a.crl: the CRL cannot be used: it is not a CRL in DER"));
+        assert!(skipped[1].contains("readme: no line in it begins"));
+    }
+
+    #[test]
+    fn stores_of_the_same_lists_are_equal() {
+        let store = |lists: &[Vec<u8>]| {
+            let empty = CrlStore::empty();
+            let add = |store: CrlStore, list| store.add_der(list).unwrap();
+            lists.iter().fold(empty, add)
+        };
+        let (a, b) = (list("ca", 1), list("ca", 2));
+        assert_eq!(
+            store(&[a.clone(), b.clone()]),
+            store(&[b.clone(), a.clone(), b.clone()])
+        );
+        assert_ne!(store(&[a.clone()]), store(&[b]));
+        assert_ne!(store(&[a]), CrlStore::empty());
+    }
+
+    #[test]
+    fn of_the_keys_that_do_not_fit_some_are_remembered_and_the_one_that_fits_always() {
+        let store = CrlStore::empty().add_der(list("ca", 1)).unwrap();
+        let lists = store.0.lists.values().next().unwrap();
+        let list = &lists[0];
+        let ours = Proof {
+            key: [255; 32],
+            fits: true,
+        };
+        list.remember(ours);
+        for key in 0..100 {
+            list.remember(Proof {
+                key: [key; 32],
+                fits: false,
+            });
+            assert_eq!(list.proof_of([key; 32]), Some(false));
+            assert_eq!(list.proof_of(ours.key), Some(true));
+        }
+        assert_eq!(list.proofs.lock().unwrap().len(), MAX_PROOFS);
+        assert_eq!(list.proof_of([0; 32]), None);
+
+        // What a rubbish signature fits is found out, and then known.
+        let certificate = Forged::default().certificate();
+        let accepted = crypto::provider().signature_verification_algorithms;
+        assert!(!list.is_by(&certificate, accepted));
+        assert_eq!(list.proof_of(certificate.spki_sha256()), Some(false));
+        // It is the same list in a copy of the store, which knows it too.
+        let more = store.clone().add_der(self::list("other", 1)).unwrap();
+        let same = &more.of(list.crl.issuer_der())[0];
+        assert_eq!(same.proof_of(ours.key), Some(true));
+    }
+}

@@ -135,3 +135,49 @@ impl Default for Revocation {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::certificate::Anchor;
+    use super::super::certificate::forge::Forged;
+    use super::super::crl::forge::{entry, good};
+    use super::super::crypto;
+    use super::super::verdict::Code;
+    use super::*;
+
+    /// What something else vouches for need not be known; what is known of it still counts.
+    #[test]
+    fn a_voucher_settles_what_is_unknown_of_the_leaf_and_nothing_else() {
+        let certificate = |serial| {
+            let forged = Forged {
+                serial: vec![serial],
+                ..Forged::default()
+            };
+            forged.certificate()
+        };
+        let path = Path {
+            certificates: vec![certificate(1), certificate(2)],
+            anchor: Anchor::new(certificate(3), "test".into()),
+        };
+        let now = UnixTime::since_unix_epoch(Duration::from_secs(1_780_272_000));
+        let accepted = crypto::provider().signature_verification_algorithms;
+        let codes = |issuer, vouched| {
+            let revocation = Revocation {
+                crls: CrlStore::empty()
+                    .add_der(good(issuer, &[entry(&[1])]))
+                    .unwrap(),
+                ..Revocation::default()
+            };
+            let status = revocation.lists(&path, vouched, accepted, now);
+            let codes = status.reasons.iter().map(Reason::rank);
+            codes.collect::<Vec<_>>()
+        };
+        let unknown = Code::RevocationUnknown;
+        assert_eq!(codes("somebody", false), [unknown, unknown]);
+        assert_eq!(codes("somebody", true), [unknown]);
+        // A list that is there, and that nobody signed.
+        assert_eq!(codes("forger", true), [Code::CrlInvalid; 2]);
+    }
+}

@@ -196,3 +196,77 @@ fn word(reason: u8) -> &'static str {
         _ => "for a reason that is not known",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::crl::forge::{entry, tlv};
+    use super::*;
+
+    fn read(serials: &[Vec<u8>]) -> (Vec<u8>, Entries) {
+        let entries = serials.iter().map(|serial| entry(serial));
+        // Something before it, as there is in a list.
+        let mut der = vec![5, 0];
+        der.extend(tlv(0x30, &[&entries.collect::<Vec<_>>().concat()]));
+        let (entries, unknown) = Entries::read(&der, 2..der.len()).unwrap();
+        assert_eq!(unknown, None);
+        (der, entries)
+    }
+
+    #[test]
+    fn every_serial_number_is_found_and_no_other() {
+        let long = |first: u8, last: u8| [&[first][..], &[7; 18], &[last]].concat();
+        let serials = [
+            vec![0],
+            vec![1],
+            vec![0x7f],
+            vec![0, 0x80],
+            vec![0x80],
+            vec![0xff],
+            vec![1, 0],
+            vec![1, 0, 0],
+            // Of one end, and of one beginning.
+            long(1, 9),
+            long(2, 9),
+            long(1, 8),
+            // Twice.
+            vec![3, 4],
+            vec![3, 4],
+            vec![5; 300],
+        ];
+        let others = [
+            vec![],
+            vec![2],
+            vec![0, 1],
+            vec![0, 0],
+            vec![0xff, 0x80],
+            vec![0, 1, 0],
+            long(3, 9),
+            long(1, 7),
+            vec![7; 16],
+            vec![5; 299],
+        ];
+        for turn in 0..serials.len() {
+            let mut serials = serials.to_vec();
+            serials.rotate_left(turn);
+            let (der, entries) = read(&serials);
+            assert_eq!(entries.len(), serials.len());
+            for serial in &serials {
+                assert!(entries.find(&der, serial).is_some(), "{serial:02x?}");
+            }
+            for serial in &others {
+                assert_eq!(entries.find(&der, serial), None, "{serial:02x?}");
+            }
+        }
+        let none = Entries::none();
+        assert_eq!((none.len(), none.find(&[], &[1])), (0, None));
+    }
+
+    #[test]
+    fn every_reason_has_its_word() {
+        let words = (0..=11).map(word).collect::<Vec<_>>();
+        assert_eq!(words[1], "keyCompromise");
+        assert_eq!(words[7], words[11]);
+        let distinct: std::collections::HashSet<_> = words.iter().collect();
+        assert_eq!(distinct.len(), 11);
+    }
+}

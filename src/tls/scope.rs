@@ -151,3 +151,93 @@ const POINT_NAME: Tag = constructed(TagNumber::N0);
 /// DistributionPointName's `[0] GeneralNames` and `[1] RelativeDistinguishedName`.
 const FULL_NAME: Tag = constructed(TagNumber::N0);
 const RELATIVE_NAME: Tag = constructed(TagNumber::N1);
+
+#[cfg(test)]
+mod tests {
+    use super::super::crl::forge::tlv;
+    use super::*;
+
+    const USER: Covered<'_> = Covered {
+        is_ca: false,
+        points: Vec::new(),
+    };
+    const CA: Covered<'_> = Covered {
+        is_ca: true,
+        points: Vec::new(),
+    };
+
+    /// Whom a scope covers: users, CAs.
+    #[test]
+    fn the_flags_of_a_scope() {
+        let rows: &[(&[&[u8]], (bool, bool))] = &[
+            (&[], (true, true)),
+            (&[&[0x81, 1, 0xff]], (true, false)),
+            (&[&[0x82, 1, 0xff]], (false, true)),
+            (&[&[0x81, 1, 0]], (true, true)),
+            (&[&[0x81, 1, 0xff], &[0x82, 1, 0xff]], (false, false)),
+            (&[&[0x83, 2, 7, 0x80]], (false, false)),
+            (&[&[0x84, 1, 0xff]], (false, false)),
+            (&[&[0x85, 1, 0xff]], (false, false)),
+            // One that says nothing does not take back what another said.
+            (&[&[0x84, 1, 0xff], &[0x85, 1, 0]], (false, false)),
+            (&[&[0xa0, 2, 0xa0, 0]], (false, false)),
+        ];
+        for (fields, covered) in rows {
+            let scope = Scope::read(&tlv(0x30, fields)).unwrap();
+            assert_eq!(
+                (scope.covers(&USER), scope.covers(&CA)),
+                *covered,
+                "{fields:02x?}"
+            );
+        }
+    }
+
+    #[test]
+    fn one_name_of_several_is_enough_if_it_is_the_same() {
+        let name = |text: &str| tlv(0x86, &[text.as_bytes()]);
+        let names = tlv(0xa0, &[&tlv(0xa0, &[&name("a"), &name("b")])]);
+        let scope = Scope::read(&tlv(0x30, &[&names])).unwrap();
+        let (b, c, ab) = (name("b"), name("c"), name("ab"));
+        let rows: &[(&[&[u8]], bool)] = &[
+            (&[], false),
+            (&[&b], true),
+            (&[&c], false),
+            (&[&c, &b], true),
+            (&[&ab], false),
+            (&[&b[..2]], false),
+            (&[b""], false),
+        ];
+        for (points, is_covered) in rows {
+            let covered = Covered {
+                is_ca: false,
+                points: points.to_vec(),
+            };
+            assert_eq!(scope.covers(&covered), *is_covered, "{points:02x?}");
+        }
+    }
+
+    #[test]
+    fn a_scope_that_cannot_be_read_is_none() {
+        let cases: &[&[&[u8]]] = &[
+            &[&[0x81, 1, 1]],
+            &[&[0x81, 0]],
+            &[&[0x81, 2, 0, 0]],
+            &[&[0xa1, 3, 1, 1, 0xff]],
+            &[&[1, 1, 0xff]],
+            &[&[0x86, 1, 0xff]],
+            // Twice, and not in order.
+            &[&[0x81, 1, 0], &[0x81, 1, 0xff]],
+            &[&[0x82, 1, 0xff], &[0x81, 1, 0]],
+            // No name, two, and one cut off.
+            &[&[0xa0, 0]],
+            &[&[0xa0, 4, 0xa0, 0, 0xa0, 0]],
+            &[&[0xa0, 4, 0xa0, 2, 0x86, 9]],
+            &[&[0xa0, 2, 0xa2, 0]],
+        ];
+        for fields in cases {
+            assert!(Scope::read(&tlv(0x30, fields)).is_err(), "{fields:02x?}");
+        }
+        assert!(Scope::read(&[]).is_err());
+        assert!(Scope::read(&[0x31, 0]).is_err());
+    }
+}

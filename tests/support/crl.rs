@@ -49,6 +49,38 @@ impl Crl {
         }
     }
 
+    /// One of these entries.
+    pub(crate) fn listing(entries: &[Vec<u8>]) -> Self {
+        Self {
+            entries: entries.to_vec(),
+            ..Self::default()
+        }
+    }
+
+    /// With this thisUpdate, a UTCTime.
+    pub(crate) fn of(mut self, time: &str) -> Self {
+        self.this_update = utc(time);
+        self
+    }
+
+    /// With this nextUpdate, a UTCTime.
+    pub(crate) fn until(mut self, time: &str) -> Self {
+        self.next_update = utc(time);
+        self
+    }
+
+    /// Without nextUpdate.
+    pub(crate) fn without_end(mut self) -> Self {
+        self.next_update = Vec::new();
+        self
+    }
+
+    /// With these extensions and no others.
+    pub(crate) fn saying(mut self, extensions: &[Vec<u8>]) -> Self {
+        self.extensions = extensions.to_vec();
+        self
+    }
+
     pub(crate) fn with(mut self, extension: Vec<u8>) -> Self {
         self.extensions.push(extension);
         self
