@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 use urlfetch::tls::{
-    CertificateDer, PemObject, Policy, Presented, RootStore, Rule, ServerName, UnixTime, Verifier,
+    CertificateDer, CrlStore, PemObject, Policy, Presented, RevocationCheckDepth, RootStore, Rule,
+    ServerName, UnixTime, UnknownStatusPolicy, Verifier,
 };
 use x509_cert::der::DateTime;
 
@@ -119,9 +120,6 @@ impl<'a> Question<'a> {
             // The leaf is one more.
             policy = policy.max_chain_length(most.saturating_add(1));
         }
-        if texts(case, "crls").next().is_some() {
-            return Err("no CRL support yet".into());
-        }
         Ok(Self {
             case,
             name,
@@ -136,8 +134,10 @@ impl<'a> Question<'a> {
         for pem in texts(self.case, "trusted_certs") {
             roots = roots.add_pem(pem).map_err(|error| error.to_string())?;
         }
-        let verifier = Verifier::builder().roots(roots).policy(self.policy).build();
-        let verifier = verifier.map_err(|error| error.to_string())?;
+        let mut crls = CrlStore::empty();
+        for pem in texts(self.case, "crls") {
+            crls = crls.add_pem(pem).map_err(|error| error.to_string())?;
+        }
         let chain = texts(self.case, "peer_certificate")
             .chain(texts(self.case, "untrusted_intermediates"))
             .map(|pem| CertificateDer::from_pem_slice(pem.as_bytes()));
@@ -146,12 +146,31 @@ impl<'a> Question<'a> {
             .map_err(|error| error.to_string())?;
         let name = ServerName::try_from(self.name)
             .map_err(|error| format!("\"{}\" is no name: {error}", self.name.escape_debug()))?;
-        let verdict = verifier.judge(&Presented::new(&chain), &name, self.now);
-        match verdict.reason() {
-            None if verdict.is_verified() => Ok(()),
-            None => Err("it is not verified".into()),
-            Some(reason) => Err(reason.to_string()),
+        let presented = Presented::new(&chain);
+        for policy in self.policies(crls) {
+            let verifier = Verifier::builder().roots(roots.clone()).policy(policy);
+            let verifier = verifier.build().map_err(|error| error.to_string())?;
+            let verdict = verifier.judge(&presented, &name, self.now);
+            match verdict.reason() {
+                None if verdict.is_verified() => {}
+                None => return Err("it is not verified".into()),
+                Some(reason) => return Err(reason.to_string()),
+            }
         }
+        Ok(())
+    }
+
+    /// The policies of which all have to accept the peer. Where there are CRLs, the status of the
+    /// leaf has to be known, and no CA may be revoked that is listed.
+    fn policies(&self, crls: CrlStore) -> Vec<Policy> {
+        if crls.is_empty() {
+            return vec![self.policy.clone()];
+        }
+        let policy = self.policy.clone().crls(crls);
+        let leaf = policy
+            .clone()
+            .revocation_depth(RevocationCheckDepth::EndEntity);
+        vec![leaf, policy.unknown_status(UnknownStatusPolicy::Allow)]
     }
 }
 
@@ -239,6 +258,7 @@ mod tests {
         });
         for (field, value, says) in [
             ("none", json!(null), "the root store is empty"),
+            ("crls", json!(["no PEM"]), "it is not PEM"),
             ("trusted_certs", json!(["no PEM"]), "it is not PEM"),
             ("trusted_certs", json!([7, {}]), "the root store is empty"),
             (
