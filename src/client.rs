@@ -331,8 +331,8 @@ impl ClientBuilder {
     /// # Errors
     ///
     /// [`ErrorKind::Config`] if the roots are empty, a pattern of [`policy_for`](Self::policy_for)
-    /// cannot be read or is there twice, the user agent cannot be sent, HTTPSVERIFY has a value that
-    /// means nothing, or it is `1` and
+    /// cannot be read or is there twice, the user agent cannot be sent, HTTPSVERIFY has a value
+    /// that means nothing, or it is `1` and
     /// [`danger_accept_unverified`](Self::danger_accept_unverified) was called.
     pub fn build(self) -> Result<Client> {
         let said = match self.accept_unverified {

@@ -13,8 +13,8 @@ use crate::tls::shown::Shown;
 /// One `T` for each host.
 ///
 /// The host of a pattern is read as that of a request is, by [`Origin`], so that no other spelling
-/// of a host leads past its pattern: not capitals, not a U-label, not a dot at the end, and no other
-/// way to write an address.
+/// of a host leads past its pattern: not capitals, not a U-label, not a dot at the end, and no
+/// other way to write an address.
 #[derive(Debug)]
 pub(crate) struct PerHost<T> {
     /// For whom no pattern covers.
@@ -96,7 +96,8 @@ fn unreadable(pattern: &str) -> Error {
     Error::new(
         ErrorKind::Config,
         format!(
-            "the host pattern \"{}\" is neither a host name nor an IP address, nor \"*.\" and a name",
+            "the host pattern \"{}\" is neither a host name nor an IP address, nor \"*.\" and a \
+             name",
             Shown(pattern)
         ),
     )
