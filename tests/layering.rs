@@ -35,6 +35,9 @@ const ROOMS: &[&str] = &[
     // From a URL to an open connection, and one exchange over it.
     "connect/exchange",
     "connect/pool",
+    "connect/lease",
+    "connect/host",
+    "connect/sender",
     "connect",
     "connect/failure",
     "connect/trust",

@@ -13,9 +13,10 @@ use tokio::sync::Notify;
 
 use super::failure::{explain, find, is_going_away, is_refused};
 use super::framing::{self, Doubt};
+use super::lease::Lease;
 use super::outgoing::Outgoing;
-use super::pool::{Lease, Sender};
 use super::replay::Circumstances;
+use super::sender::Sender;
 use crate::error::{Error, ErrorKind};
 use crate::limits::{self, Deadline};
 use crate::timings::Phase;

@@ -1,0 +1,113 @@
+//! The right to send one request on a connection, and what becomes of the connection after it.
+
+use std::sync::Arc;
+
+use tokio::task::AbortHandle;
+
+use super::facts::Facts;
+use super::host::{Host, Open};
+use super::outgoing::{Leash, Outgoing};
+use super::sender::Sender;
+use crate::error::Error;
+
+/// The right to send one request on a connection.
+///
+/// Dropped, it closes an HTTP/1.1 connection; an h2 connection is everybody's and stays.
+#[derive(Debug)]
+pub(crate) struct Lease {
+    /// Until an h2 connection has been given the request. hyper's channel may keep a request that
+    /// is put in while the connection closes, and fails it when the last sender is gone: whoever
+    /// waits for the answer must not have one.
+    pub(super) sender: Option<Sender>,
+    pub(super) facts: Arc<Facts>,
+    host: Arc<Host>,
+    pub(super) reused: bool,
+    /// No other request may follow on it.
+    pub(super) is_last: bool,
+    uploading: Option<Uploading>,
+}
+
+impl Lease {
+    pub(super) fn new(open: Open, host: Arc<Host>) -> Self {
+        Self {
+            sender: Some(open.sender),
+            facts: open.facts,
+            host,
+            reused: open.reused,
+            is_last: false,
+            uploading: None,
+        }
+    }
+
+    pub(crate) fn facts(&self) -> &Arc<Facts> {
+        &self.facts
+    }
+
+    pub(crate) fn is_http2(&self) -> bool {
+        self.facts.is_http2
+    }
+
+    /// Whether hyper has come to send the payload.
+    pub(super) fn upload_has_begun(&self) -> bool {
+        let has_begun = |uploading: &Uploading| uploading.leash.upload_has_begun();
+        self.uploading.as_ref().is_some_and(has_begun)
+    }
+
+    /// Ties the upload of a request to this lease.
+    pub(super) fn hold(&mut self, sender: &Sender, payload: &mut Outgoing) {
+        let driver = match sender {
+            Sender::Http1(connection) => Some(connection.driver.clone()),
+            Sender::Http2(_) => None,
+        };
+        self.uploading = payload.leash().map(|leash| Uploading { leash, driver });
+    }
+
+    /// Why the upload failed, if it did.
+    pub(super) fn payload_failure(&self) -> Option<&Error> {
+        self.uploading.as_ref()?.leash.failure()
+    }
+
+    /// Whether nothing of the payload is left to be taken off and written.
+    pub(crate) fn sent_whole_payload(&self) -> bool {
+        let uploading = self.uploading.as_ref();
+        uploading.is_none_or(|uploading| uploading.leash.all_was_taken())
+    }
+
+    /// The body has ended: the next request may have the connection. Not earlier, as hyper's
+    /// `ready` then waits for a body that nobody reads.
+    ///
+    /// A response that has overtaken its request ends the upload (RFC 9112 §9.5, RFC 9113
+    /// §8.1): over HTTP/1.1 the next request would wait for the end of this one.
+    pub(crate) fn give_back(self) {
+        let Some(Sender::Http1(connection)) = self.sender else {
+            return;
+        };
+        let is_uploading = |uploading: &Uploading| !uploading.leash.upload_is_over();
+        if self.is_last || self.uploading.as_ref().is_some_and(is_uploading) {
+            return;
+        }
+        self.host.keep(connection, self.facts);
+    }
+
+    /// The shared connection failed a request: nobody else should find it.
+    pub(super) fn retire(&self) {
+        self.host.retire(&self.facts);
+    }
+}
+
+/// The payload that is sent on a lease. If this is dropped before its end, the upload ends with it.
+#[derive(Debug)]
+struct Uploading {
+    leash: Leash,
+    /// The driver of the HTTP/1.1 connection, which is of no use with half a request on it. It may
+    /// be waiting for a peer that does not read, and look at nothing else meanwhile.
+    driver: Option<AbortHandle>,
+}
+
+impl Drop for Uploading {
+    fn drop(&mut self) {
+        if let Some(driver) = self.driver.take().filter(|_| !self.leash.upload_is_over()) {
+            driver.abort();
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! HTTP over a fresh stream: what sends requests on it, and the driver behind that.
+
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::sync::oneshot;
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+
+use super::facts::Facts;
+use super::failure::Cause;
+use super::outgoing::Outgoing;
+use super::{Connected, Stream};
+use crate::error::{Error, ErrorKind, Result};
+use crate::limits::{self, Deadline};
+use crate::timings::Phase;
+use crate::tls::TlsStream;
+
+/// What sends requests on a connection: one after the other, or many at once.
+#[derive(Debug)]
+pub(super) enum Sender {
+    Http1(Http1),
+    Http2(http2::SendRequest<Outgoing>),
+}
+
+#[derive(Debug)]
+pub(super) struct Http1 {
+    pub(super) sender: http1::SendRequest<Outgoing>,
+    pub(super) driver: AbortHandle,
+    /// Gone with this, the driver has [`limits::FAREWELL`] to end.
+    _held: oneshot::Sender<Infallible>,
+}
+
+impl Sender {
+    /// Speaks HTTP on a fresh connection, in the protocol that ALPN chose. `ended` is told when an
+    /// h2 connection has ended.
+    pub(super) async fn open(
+        connected: Connected<Stream>,
+        ended: impl FnOnce(&Arc<Facts>) + Send + 'static,
+        deadline: Deadline,
+    ) -> Result<(Self, Arc<Facts>)> {
+        let Connected { stream, remote } = connected;
+        let tls = stream.as_tls();
+        let facts = Arc::new(Facts {
+            born: Instant::now(),
+            remote,
+            verdict: tls.map(|tls| Arc::clone(tls.shared_verdict())),
+            traffic: Arc::clone(stream.traffic()),
+            credential: tls.map(TlsStream::credential).unwrap_or_default(),
+            is_http2: tls.is_some_and(TlsStream::speaks_h2),
+        });
+        match Self::speak(stream, &facts, ended, deadline).await {
+            Ok(sender) => Ok((sender, facts)),
+            Err(error) => Err(error.with_verdict(facts.verdict.clone())),
+        }
+    }
+
+    async fn speak(
+        stream: Stream,
+        facts: &Arc<Facts>,
+        ended: impl FnOnce(&Arc<Facts>) + Send + 'static,
+        deadline: Deadline,
+    ) -> Result<Self> {
+        let failed = |error: hyper::Error| {
+            Error::new(
+                ErrorKind::ConnectionClosed,
+                "the connection failed before a request was sent",
+            )
+            .with_phase(Phase::FirstByte)
+            .with_source(Cause(error))
+        };
+        let io = TokioIo::new(stream);
+        // The drivers end with their connection. What went wrong is told to whoever has a request
+        // or a body on it.
+        if facts.is_http2 {
+            let handshake = http2::Builder::new(TokioExecutor::new())
+                .max_header_list_size(limits::RESPONSE_HEAD)
+                .handshake(io);
+            let (sender, driver) = deadline
+                .run(Phase::FirstByte, handshake)
+                .await?
+                .map_err(failed)?;
+            let driven = Arc::clone(facts);
+            tokio::spawn(async move {
+                let _ = driver.await;
+                ended(&driven);
+            });
+            Ok(Self::Http2(sender))
+        } else {
+            let handshake = http1::Builder::new()
+                .max_header_size(limits::RESPONSE_HEAD as usize)
+                .handshake(io);
+            let (sender, driver) = deadline
+                .run(Phase::FirstByte, handshake)
+                .await?
+                .map_err(failed)?;
+            let (held, let_go) = oneshot::channel();
+            // Let go, it writes what is left and says goodbye, for which its peer may never make
+            // room.
+            let farewell = async {
+                let _ = let_go.await;
+                tokio::time::sleep(limits::FAREWELL).await;
+            };
+            let driver = tokio::spawn(async move {
+                let (mut driver, mut farewell) = (pin!(driver), pin!(farewell));
+                poll_fn(|cx| match driver.as_mut().poll(cx) {
+                    Poll::Ready(_) => Poll::Ready(()),
+                    Poll::Pending => farewell.as_mut().poll(cx),
+                })
+                .await;
+            });
+            let driver = driver.abort_handle();
+            Ok(Self::Http1(Http1 {
+                sender,
+                driver,
+                _held: held,
+            }))
+        }
+    }
+
+    /// Waits until the connection has seen the end of the request before, and says whether it can
+    /// take the next.
+    pub(super) async fn is_usable(&mut self) -> bool {
+        match self {
+            Self::Http1(connection) => connection.sender.ready().await.is_ok(),
+            Self::Http2(sender) => sender.ready().await.is_ok(),
+        }
+    }
+}
