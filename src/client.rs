@@ -239,7 +239,8 @@ impl ClientBuilder {
     /// most specific one counts: the host itself, then the longest name.
     ///
     /// A pattern is read as the host of a URL is: capitals, U-labels and one dot at the end make no
-    /// difference, in it or in a URL. The port makes none either.
+    /// difference, in it or in a URL. The port makes none either. A policy is about TLS: whether
+    /// plain `http://` may be fetched, [`allow_http`](Self::allow_http) says for all hosts.
     ///
     /// # Examples
     ///
