@@ -1,13 +1,23 @@
-//! Our cryptography: which provider, and which groups it offers.
+//! Our cryptography: which provider, which groups it offers, and the one old hash.
 
 use std::sync::{Arc, OnceLock};
 
+#[cfg(feature = "aws-lc-rs")]
+use aws_lc_rs::digest;
+#[cfg(all(feature = "ring", not(feature = "aws-lc-rs")))]
+use ring::digest;
 use rustls::crypto::CryptoProvider;
 
 /// Always handed over explicitly: the process default is somebody else's.
 pub(crate) fn provider() -> Arc<CryptoProvider> {
     static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
     Arc::clone(PROVIDER.get_or_init(|| Arc::new(make_provider())))
+}
+
+/// SHA-1, by which OCSP identifies issuers and responders (RFC 6960 §4.1.1, §4.2.1). It tells whom
+/// a response means; who signed it, and what, is for the signature to prove.
+pub(super) fn sha1(bytes: &[u8]) -> digest::Digest {
+    digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, bytes)
 }
 
 /// The groups are listed here, as which of them rustls prefers depends on a feature that any

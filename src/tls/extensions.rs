@@ -56,6 +56,17 @@ impl Certificate {
         Some(purposes.iter().map(ToString::to_string).collect())
     }
 
+    /// Whether it says that its server staples an OCSP response to every handshake: the TLS feature
+    /// `status_request` (RFC 7633 §4.2.3, "must-staple").
+    ///
+    /// True also if that extension cannot be read, as it may say so.
+    pub fn must_staple(&self) -> bool {
+        self.extension(TLS_FEATURE).is_some_and(|features| {
+            Vec::<u16>::from_der(features)
+                .map_or(true, |features| features.contains(&STATUS_REQUEST))
+        })
+    }
+
     /// What its key may do; nothing, if that cannot be read, and `None` if it does not say.
     pub(crate) fn key_usage(&self) -> Option<KeyUsage> {
         let usage = self.decoded::<KeyUsage>()?;
@@ -110,4 +121,45 @@ impl Certificate {
             .filter(move |name| name.tag() == wanted)
             .map(AnyRef::value)
     }
+}
+
+/// id-pe-tlsfeature, RFC 7633 §6.
+const TLS_FEATURE: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.1.24");
+/// The number of the TLS extension `status_request`, RFC 6066 §8.
+const STATUS_REQUEST: u16 = 5;
+
+#[cfg(test)]
+mod tests {
+    use super::super::certificate::forge::{Forged, extension, tlv};
+
+    #[test]
+    fn who_must_staple() {
+        let features = |value: &[u8]| extension(TLS_FEATURE, value);
+        let status_request = features(&tlv(0x30, &[&[2, 1, 5]]));
+        for (extensions, must_staple) in [
+            (vec![], false),
+            (vec![status_request.clone()], true),
+            (vec![features(&tlv(0x30, &[&[2, 1, 17], &[2, 1, 5]]))], true),
+            // status_request_v2 alone (RFC 6961) is something else, which we do not ask for.
+            (vec![features(&tlv(0x30, &[&[2, 1, 17]]))], false),
+            (vec![features(&tlv(0x30, &[]))], false),
+            (vec![features(b"rubbish")], true),
+            (vec![features(&tlv(0x30, &[&[2, 3, 1, 0, 5]]))], true),
+            (vec![status_request.clone(), status_request], true),
+            (
+                vec![extension(&[0x2a, 3, 4], &tlv(0x30, &[&[2, 1, 5]]))],
+                false,
+            ),
+        ] {
+            let certificate = Forged {
+                extensions,
+                ..Forged::default()
+            }
+            .certificate();
+            assert_eq!(certificate.must_staple(), must_staple);
+        }
+    }
+
+    /// id-pe-tlsfeature, RFC 7633 §6.
+    const TLS_FEATURE: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 1, 24];
 }

@@ -94,7 +94,7 @@ pub(super) fn position<'a>(reader: &impl Reader<'a>) -> der::Result<usize> {
 /// Refuses a name with more than [`MAX_ATTRIBUTES`] in one relative name: the parser sorts them by
 /// insertion, so that the square of what fits into a handshake message would be a stranger's to
 /// spend.
-fn limit_attributes(name: &[u8]) -> der::Result<()> {
+pub(super) fn limit_attributes(name: &[u8]) -> der::Result<()> {
     for relative_name in Vec::<AnyRef<'_>>::from_der(name)? {
         let mut reader = SliceReader::new(relative_name.value())?;
         for _ in 0..MAX_ATTRIBUTES {

@@ -40,6 +40,7 @@ pub(crate) mod hostname;
 pub(crate) mod identity;
 mod layout;
 mod listed;
+mod ocsp;
 mod path;
 mod pin;
 pub(crate) mod platform;
@@ -54,6 +55,7 @@ mod search;
 pub(crate) mod shown;
 mod signature;
 pub(crate) mod sources;
+mod staple;
 pub(crate) mod verdict;
 pub(crate) mod verify;
 

@@ -112,7 +112,8 @@ impl Policy {
     }
 
     /// Demands a stapled OCSP response that says that the leaf is good. One that is stapled is
-    /// believed, or refused, in any case.
+    /// believed, or refused, in any case, and a certificate that promises one
+    /// ([`must_staple`](super::Certificate::must_staple)) is held to that.
     pub fn require_staple(mut self) -> Self {
         self.revocation.requires_staple = true;
         self

@@ -3,10 +3,12 @@
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::UnixTime;
 
+use super::certificate::Certificate;
 use super::crls::CrlStore;
 use super::listed::{Listed, Listing};
 use super::path::Path;
-use super::verdict::{Reason, Staple};
+use super::staple;
+use super::verdict::{Code, Reason, Staple};
 
 /// How far up a path its certificates' CRLs are looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,25 +64,33 @@ impl Revocation {
     pub(super) fn judge(
         &self,
         path: &Path,
-        _staple: Option<&[u8]>,
+        staple: Option<&[u8]>,
         accepted: WebPkiSupportedAlgorithms,
         now: UnixTime,
     ) -> Status {
-        if self.crls.is_empty() {
-            return Status {
-                skipped: Some("no CRL is configured and no OCSP response was stapled".into()),
+        let stapled = self.stapled(path, staple, accepted, now);
+        let is_answered = stapled.staple.is_some();
+        let listed = match self.crls.is_empty() {
+            false => self.lists(path, is_answered, accepted, now),
+            true => Status {
+                skipped: (!is_answered)
+                    .then(|| "no CRL is configured and no OCSP response was stapled".into()),
                 ..Status::default()
-            };
+            },
+        };
+        Status {
+            reasons: [stapled.reasons, listed.reasons].concat(),
+            skipped: listed.skipped,
+            staple: stapled.staple,
         }
-        self.lists(path, false, accepted, now)
     }
 
-    /// What the CRLs say of a path. Of the leaf, something else may have `vouched`: then they need
+    /// What the CRLs say of a path. Of the leaf, something else may have `answered`: then they need
     /// not know it, and still may revoke it.
     fn lists(
         &self,
         path: &Path,
-        vouched: bool,
+        answered: bool,
         accepted: WebPkiSupportedAlgorithms,
         now: UnixTime,
     ) -> Status {
@@ -109,7 +119,7 @@ impl Revocation {
                 Listed::Good => {}
                 // An invalid list is refused under either policy: it is no lack of knowledge.
                 Listed::Revoked(reason) | Listed::Invalid(reason) => reasons.push(reason),
-                Listed::Unknown(_) if is_leaf && vouched => {}
+                Listed::Unknown(_) if is_leaf && answered => {}
                 Listed::Unknown(reason) => match self.unknown_status {
                     UnknownStatusPolicy::Deny => reasons.push(reason),
                     UnknownStatusPolicy::Allow => unknown.push(reason.sentence().to_owned()),
@@ -122,6 +132,65 @@ impl Revocation {
             staple: None,
         }
     }
+
+    /// Judges what was stapled, or that nothing was. Whatever the policy, a staple that is there is
+    /// believed or refused.
+    fn stapled(
+        &self,
+        path: &Path,
+        staple: Option<&[u8]>,
+        accepted: WebPkiSupportedAlgorithms,
+        now: UnixTime,
+    ) -> Status {
+        let refused = |reason| Status {
+            reasons: vec![reason],
+            ..Status::default()
+        };
+        let leaf = path.certificates.first();
+        let Some(staple) = staple else {
+            return self.missing(leaf).map_or_else(Status::default, refused);
+        };
+        let issued = path.links().next();
+        let Some((leaf, issuer)) = issued.filter(|(issued, _)| leaf == Some(issued)) else {
+            return refused(no_issuer());
+        };
+        match staple::believe(staple, leaf, issuer, accepted, now) {
+            Ok(staple) => Status {
+                reasons: staple::refusal(&staple).into_iter().collect(),
+                staple: Some(staple),
+                skipped: None,
+            },
+            Err(reason) => refused(reason),
+        }
+    }
+
+    /// Why a leaf is refused for want of a staple, if it is.
+    fn missing(&self, leaf: Option<&Certificate>) -> Option<Reason> {
+        let must_staple = leaf.is_some_and(Certificate::must_staple);
+        let demand = match (must_staple, self.requires_staple) {
+            (true, _) => {
+                "the certificate says that one is (the TLS feature status_request, RFC 7633)"
+            }
+            (false, true) => "the policy demands one",
+            (false, false) => return None,
+        };
+        let reason = Reason::new(
+            Code::StapleMissing,
+            format!("no OCSP response was stapled to the handshake, and {demand}"),
+        );
+        Some(reason.with_hint("OCSP stapling has to be turned on at the server"))
+    }
+}
+
+/// A leaf that is itself among the roots was issued by nobody else who could answer for it. What
+/// was stapled to it may say that it is revoked, so it is not passed over.
+fn no_issuer() -> Reason {
+    Reason::new(
+        Code::StapleInvalid,
+        "the stapled OCSP response cannot be checked: the certificate is itself among the roots, and \
+         nobody else issued it",
+    )
+    .with_hint("a certificate that is trusted by itself needs no staple: the server has no use for it")
 }
 
 impl Default for Revocation {
@@ -147,9 +216,9 @@ mod tests {
     use super::super::verdict::Code;
     use super::*;
 
-    /// What something else vouches for need not be known; what is known of it still counts.
+    /// What something else answers for need not be known; what is known of it still counts.
     #[test]
-    fn a_voucher_settles_what_is_unknown_of_the_leaf_and_nothing_else() {
+    fn an_answer_settles_what_is_unknown_of_the_leaf_and_nothing_else() {
         let certificate = |serial| {
             let forged = Forged {
                 serial: vec![serial],
@@ -163,14 +232,14 @@ mod tests {
         };
         let now = UnixTime::since_unix_epoch(Duration::from_secs(1_780_272_000));
         let accepted = crypto::provider().signature_verification_algorithms;
-        let codes = |issuer, vouched| {
+        let codes = |issuer, answered| {
             let revocation = Revocation {
                 crls: CrlStore::empty()
                     .add_der(good(issuer, &[entry(&[1])]))
                     .unwrap(),
                 ..Revocation::default()
             };
-            let status = revocation.lists(&path, vouched, accepted, now);
+            let status = revocation.lists(&path, answered, accepted, now);
             let codes = status.reasons.iter().map(Reason::rank);
             codes.collect::<Vec<_>>()
         };

@@ -66,6 +66,14 @@ impl fmt::Write for Screen<'_, '_> {
     }
 }
 
+/// A moment as people write it (RFC 3339).
+pub(crate) fn date(moment: UnixTime) -> String {
+    match DateTime::from_unix_duration(Duration::from_secs(moment.as_secs())) {
+        Ok(date) => date.to_string(),
+        Err(_) => format!("{} s after 1970", moment.as_secs()),
+    }
+}
+
 /// Lower-case hexadecimal, as fingerprints are written.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes
@@ -75,14 +83,6 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
             let _ = write!(text, "{byte:02x}");
             text
         })
-}
-
-/// A moment as people write it (RFC 3339).
-pub(crate) fn date(moment: UnixTime) -> String {
-    match DateTime::from_unix_duration(Duration::from_secs(moment.as_secs())) {
-        Ok(date) => date.to_string(),
-        Err(_) => format!("{} s after 1970", moment.as_secs()),
-    }
 }
 
 /// A reader is shown at most so many names of a list that a stranger wrote.

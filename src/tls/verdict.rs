@@ -47,7 +47,7 @@ impl Verdict {
 
     /// The moment it was judged for, which is what "now" means in it.
     pub fn judged_at(&self) -> SystemTime {
-        UNIX_EPOCH + Duration::from_secs(self.findings.judged_at.as_secs())
+        system_time(self.findings.judged_at)
     }
 
     /// Why it was refused; of several reasons the one that makes the others meaningless.
@@ -236,8 +236,11 @@ pub enum Outcome {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Staple {
     pub(crate) status: CertStatus,
+    pub(crate) produced_at: UnixTime,
     pub(crate) this_update: UnixTime,
     pub(crate) next_update: Option<UnixTime>,
+    pub(crate) revoked_at: Option<UnixTime>,
+    pub(crate) revocation_reason: Option<&'static str>,
     /// Who signed it.
     pub(crate) responder: Certificate,
 }
@@ -248,21 +251,41 @@ impl Staple {
         self.status
     }
 
-    /// Since when this is known to be so.
-    pub fn this_update(&self) -> SystemTime {
-        UNIX_EPOCH + Duration::from_secs(self.this_update.as_secs())
+    /// When it was signed.
+    pub fn produced_at(&self) -> SystemTime {
+        system_time(self.produced_at)
     }
 
-    /// When newer information will be there, if it says so.
+    /// When what it says was last known to be so.
+    pub fn this_update(&self) -> SystemTime {
+        system_time(self.this_update)
+    }
+
+    /// When newer information will be there, which is how long it holds. Only of a certificate that
+    /// is revoked can it be absent, or past.
     pub fn next_update(&self) -> Option<SystemTime> {
-        let next = self.next_update?;
-        Some(UNIX_EPOCH + Duration::from_secs(next.as_secs()))
+        self.next_update.map(system_time)
+    }
+
+    /// Since when the certificate is revoked, if it is.
+    pub fn revoked_at(&self) -> Option<SystemTime> {
+        self.revoked_at.map(system_time)
+    }
+
+    /// Why it is revoked, if it is and that was said: a word of RFC 5280 §5.3.1, such as
+    /// `keyCompromise`.
+    pub fn revocation_reason(&self) -> Option<&'static str> {
+        self.revocation_reason
     }
 
     /// Who signed it: the certificate's issuer, or whom the issuer has charged with that.
     pub fn responder(&self) -> &Certificate {
         &self.responder
     }
+}
+
+fn system_time(moment: UnixTime) -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(moment.as_secs())
 }
 
 /// The status of a certificate in an OCSP response (RFC 6960 §2.2).

@@ -151,7 +151,8 @@ impl<'a> Presented<'a> {
     }
 
     /// The OCSP response that was stapled to the handshake (RFC 6066 §8), in DER. An empty one is
-    /// none.
+    /// none; one of more than 64 KiB, 16 statuses or 4 certificates is refused as
+    /// `staple-invalid`.
     pub fn staple(mut self, response: &'a [u8]) -> Self {
         self.staple = (!response.is_empty()).then_some(response);
         self
