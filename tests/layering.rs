@@ -52,6 +52,7 @@ const ROOMS: &[&str] = &[
     // From a socket to a judged peer.
     "tls/handshake",
     "tls",
+    "tls/sessions",
     "tls/callbacks",
     "tls/verify",
     "tls/search",

@@ -36,12 +36,12 @@ impl ServerCertVerifier for HandshakeVerifier {
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
         server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
+        ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let presented = Presented::of(end_entity, intermediates);
+        let presented = Presented::of(end_entity, intermediates).staple(ocsp_response);
         let verdict = Arc::new(self.verifier.judge(&presented, server_name, now));
-        Witness::saw(Arc::clone(&verdict));
+        Witness::saw(Arc::clone(&verdict), ocsp_response);
         match self.demand {
             Demand::Verified if !verdict.is_verified() => Err(rustls::Error::InvalidCertificate(
                 CertificateError::Other(OtherError(Arc::new(Refusal(verdict)))),
@@ -146,12 +146,17 @@ impl ResolvesClientCert for Credentials {
 #[derive(Debug, Default)]
 pub(super) struct Witness {
     pub(super) verdict: Option<Arc<Verdict>>,
+    /// What was stapled; empty if nothing was.
+    pub(super) staple: Vec<u8>,
     pub(super) credential: Credential,
 }
 
 impl Witness {
-    fn saw(verdict: Arc<Verdict>) {
-        Self::note(|witness| witness.verdict = Some(verdict));
+    fn saw(verdict: Arc<Verdict>, staple: &[u8]) {
+        Self::note(|witness| {
+            witness.verdict = Some(verdict);
+            witness.staple = staple.to_vec();
+        });
     }
 
     fn saw_demand_for_certificate(credential: Credential) {

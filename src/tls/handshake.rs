@@ -58,8 +58,11 @@ impl<S> TlsStream<S> {
 impl Tls {
     /// Makes one handshake.
     ///
-    /// A resumed session is judged again from the chain that was kept with it, as the verifier is
-    /// not called for it: what held when the ticket was issued may not hold now.
+    /// A resumed session is judged again, from the chain and the staple that were kept with it, as
+    /// the verifier is not called for it: what held when the ticket was issued may not hold now.
+    ///
+    /// A peer that is refused takes its origin's tickets with it: nobody resumes a session of before
+    /// with whom has just been found out.
     pub(crate) async fn handshake<S>(
         &self,
         stream: S,
@@ -71,12 +74,15 @@ impl Tls {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let witness = Arc::new(Mutex::new(Witness::default()));
-        let connecting = TlsConnector::from(self.config_for(origin)).connect(name.clone(), stream);
+        let sessions = self.sessions(origin);
+        let connector = TlsConnector::from(Arc::clone(&sessions.config));
+        let connecting = connector.connect(name.clone(), stream);
         let result = WITNESS.scope(Arc::clone(&witness), connecting).await;
         let witness = std::mem::take(&mut *witness.lock().unwrap_or_else(PoisonError::into_inner));
         let stream = match result {
             Ok(stream) => stream,
             Err(error) if presented_nothing(&error) => {
+                self.forget(origin);
                 // rustls asks its verifier about certificates, and there is none.
                 let none = Presented::new(&[]);
                 let verdict = self.verifier.verifier.judge(&none, &name, self.clock.now());
@@ -84,6 +90,9 @@ impl Tls {
                 return Err(Failure::Final(error));
             }
             Err(error) => {
+                if rustls_error(&error).is_some_and(is_refusal) {
+                    self.forget(origin);
+                }
                 let error = explain(&error, &witness, self.oldest, origin, remote);
                 // A good verdict on the certificate is none on a peer that did not get as far as
                 // proving that the certificate is its own.
@@ -97,17 +106,26 @@ impl Tls {
             Some(ProtocolVersion::TLSv1_2) => Credential::Unasked,
             _ => witness.credential,
         };
+        let chain = connection.peer_certificates().unwrap_or_default();
         let verdict = match (connection.handshake_kind(), witness.verdict) {
             (Some(HandshakeKind::Resumed), _) => {
-                let chain = connection.peer_certificates().unwrap_or_default();
-                let presented = Presented::new(chain);
+                let staple = chain.first().map(|leaf| sessions.staple(leaf));
+                let presented = Presented::new(chain).staple(staple.as_deref().unwrap_or_default());
                 Arc::new(
                     self.verifier
                         .verifier
                         .judge(&presented, &name, self.clock.now()),
                 )
             }
-            (_, Some(verdict)) => verdict,
+            (_, Some(verdict)) => {
+                let is_kept = chain
+                    .first()
+                    .is_some_and(|leaf| sessions.keep(leaf, &witness.staple).is_ok());
+                if !is_kept {
+                    self.forget(origin);
+                }
+                verdict
+            }
             // A full handshake that nobody judged: nothing proves who this is.
             (_, None) => {
                 let error = Error::new(

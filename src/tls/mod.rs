@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rustls::client::{ClientSessionMemoryCache, Resumption};
 use rustls::time_provider::TimeProvider;
 use rustls::{ClientConfig, SupportedProtocolVersion};
 
@@ -52,6 +51,7 @@ mod rollover;
 pub(crate) mod roots;
 mod scope;
 mod search;
+mod sessions;
 pub(crate) mod shown;
 mod signature;
 pub(crate) mod sources;
@@ -62,6 +62,8 @@ pub(crate) mod verify;
 use crate::error::{Error, ErrorKind, Result};
 use callbacks::{Credentials, HandshakeVerifier};
 use demand::Demand;
+pub(crate) use sessions::Protocols;
+use sessions::Sessions;
 
 /// TLS under one policy, one set of roots, one identity and one demand.
 ///
@@ -74,7 +76,7 @@ pub(crate) struct Tls {
     oldest: Version,
     clock: Clock,
     has_identity: bool,
-    origins: Mutex<HashMap<Ticketed, Arc<ClientConfig>>>,
+    origins: Mutex<HashMap<Ticketed, Arc<Sessions>>>,
 }
 
 /// What a ticket store belongs to.
@@ -83,15 +85,6 @@ pub(crate) struct Ticketed {
     pub(crate) host: String,
     pub(crate) port: u16,
     pub(crate) protocols: Protocols,
-}
-
-/// What is offered by ALPN (RFC 7301).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Protocols {
-    /// `h2` and `http/1.1`.
-    Http,
-    /// Nothing: the caller speaks a protocol of his own.
-    Unnamed,
 }
 
 impl Tls {
@@ -129,29 +122,23 @@ impl Tls {
         })
     }
 
-    /// The configuration for one origin, with its own tickets.
-    fn config_for(&self, origin: &Ticketed) -> Arc<ClientConfig> {
+    /// What is kept of one origin.
+    fn sessions(&self, origin: &Ticketed) -> Arc<Sessions> {
         let mut origins = self.origins.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(config) = origins.get(origin) {
-            return Arc::clone(config);
+        if let Some(sessions) = origins.get(origin) {
+            return Arc::clone(sessions);
         }
         if origins.len() >= MAX_TICKETED {
             // Which one goes costs its next connection a full handshake and nothing else.
             let any = origins.keys().next().cloned();
             any.and_then(|any| origins.remove(&any));
         }
-        let mut config = self.template.clone();
-        config.resumption = Resumption::store(Arc::new(ClientSessionMemoryCache::new(1)));
-        config.alpn_protocols = match origin.protocols {
-            Protocols::Http => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
-            Protocols::Unnamed => Vec::new(),
-        };
-        let config = Arc::new(config);
-        origins.insert(origin.clone(), Arc::clone(&config));
-        config
+        let sessions = Arc::new(Sessions::new(&self.template, origin.protocols));
+        origins.insert(origin.clone(), Arc::clone(&sessions));
+        sessions
     }
 
-    /// Drops an origin's tickets.
+    /// Drops an origin's tickets, and what was stapled with them.
     fn forget(&self, origin: &Ticketed) {
         let mut origins = self.origins.lock().unwrap_or_else(PoisonError::into_inner);
         origins.remove(origin);

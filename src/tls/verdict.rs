@@ -78,7 +78,8 @@ impl Verdict {
     }
 
     /// What the OCSP response said that the peer stapled to the handshake, if there was one that
-    /// could be believed.
+    /// could be believed. On a resumed session, to which nothing is stapled, it is the one that was
+    /// kept with it.
     pub fn staple(&self) -> Option<&Staple> {
         self.findings.staple.as_ref()
     }

@@ -1,16 +1,21 @@
-//! Stapled OCSP responses by `Verifier::judge`: each rule has a response that keeps it and one that
-//! breaks it.
+//! Stapled OCSP responses: by `Verifier::judge`, where each rule has a response that keeps it and one
+//! that breaks it, and over TLS, in fresh sessions and in resumed ones.
 #![cfg(feature = "lab")]
 #![expect(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::indexing_slicing,
     reason = "what fails here fails a test"
 )]
 
+mod handshakes;
 #[path = "../support/ocsp.rs"]
 mod ocsp;
 #[path = "../support/proof.rs"]
 mod proof;
+#[expect(dead_code, reason = "the proof needs more of it")]
+#[path = "../support/proof_server.rs"]
+mod server;
 
 use std::time::{Duration, UNIX_EPOCH};
 

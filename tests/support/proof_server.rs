@@ -20,7 +20,8 @@ use rcgen::KeyPair;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::server::{
-    ClientHello, ResolvesServerCert, ServerSessionMemoryCache, WebPkiClientVerifier,
+    ClientHello, ResolvesServerCert, ServerSessionMemoryCache, StoresServerSessions,
+    WebPkiClientVerifier,
 };
 use rustls::sign::CertifiedKey;
 use rustls::{HandshakeKind, RootCertStore, ServerConfig};
@@ -116,15 +117,30 @@ impl Site {
 
     /// From now on the site presents this chain, whatever is in it, and signs with this key.
     pub(crate) fn present(&self, chain: &Chain, key: &KeyPair) {
+        self.present_stapled(chain, key, None);
+    }
+
+    /// And staples this to it.
+    pub(crate) fn present_stapled(&self, chain: &Chain, key: &KeyPair, staple: Option<Vec<u8>>) {
         let key = PrivatePkcs8KeyDer::from(key.serialize_der()).into();
         let key = provider().key_provider.load_private_key(key).unwrap();
-        let certified = CertifiedKey::new(chain.clone(), key);
+        let mut certified = CertifiedKey::new(chain.clone(), key);
+        certified.ocsp = staple;
         *self.shared.slot.0.lock().unwrap() = Some(Arc::new(certified));
     }
 
     /// No session of before is resumed.
     pub(crate) fn forget_sessions(&self) {
-        self.shared.config.lock().unwrap().session_storage = ServerSessionMemoryCache::new(32);
+        self.exchange_sessions(ServerSessionMemoryCache::new(32));
+    }
+
+    /// None but these sessions are resumed; gives those of before.
+    pub(crate) fn exchange_sessions(
+        &self,
+        sessions: Arc<dyn StoresServerSessions>,
+    ) -> Arc<dyn StoresServerSessions> {
+        let mut config = self.shared.config.lock().unwrap();
+        std::mem::replace(&mut config.session_storage, sessions)
     }
 
     pub(crate) fn behave(&self, manner: Manner) {
