@@ -180,8 +180,8 @@ fn is_canonical(integer: &[u8]) -> bool {
     }
 }
 
-/// CRLReason, RFC 5280 §5.3.1.
-fn word(reason: u8) -> &'static str {
+/// CRLReason, as RFC 5280 §5.3.1 writes it.
+pub(super) fn word(reason: u8) -> &'static str {
     match reason {
         0 => "unspecified",
         1 => "keyCompromise",

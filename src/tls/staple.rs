@@ -12,7 +12,7 @@ use rustls::pki_types::UnixTime;
 use x509_cert::der::asn1::ObjectIdentifier;
 use x509_cert::der::oid::db::{rfc5280, rfc5912, rfc6960};
 use x509_cert::ext::Extension;
-use x509_cert::ext::pkix::{BasicConstraints, CrlReason};
+use x509_cert::ext::pkix::BasicConstraints;
 use x509_ocsp::{
     CertId, CertStatus as Said, OcspGeneralizedTime, ResponseData, RevokedInfo, SingleResponse,
 };
@@ -20,6 +20,7 @@ use x509_ocsp::{
 use super::certificate::{Certificate, sha256};
 use super::crypto::sha1;
 use super::ocsp::{Response, key_bits};
+use super::revoked::word;
 use super::shown::{date, hex};
 use super::signature::Signed;
 use super::verdict::{CertStatus, Code, Reason, Staple};
@@ -53,7 +54,9 @@ pub(super) fn believe(
         this_update: unix(&single.this_update),
         next_update: single.next_update.as_ref().map(unix),
         revoked_at: revoked.map(|info| unix(&info.revocation_time)),
-        revocation_reason: revoked.and_then(|info| info.revocation_reason).map(word),
+        revocation_reason: revoked
+            .and_then(|info| info.revocation_reason)
+            .map(|reason| word(reason as u8)),
         responder,
     })
 }
@@ -289,22 +292,6 @@ fn limit_critical(
     match extensions.iter().find(unknown) {
         Some(extension) => Err(extension.extn_id),
         None => Ok(()),
-    }
-}
-
-/// As RFC 5280 §5.3.1 writes it.
-fn word(reason: CrlReason) -> &'static str {
-    match reason {
-        CrlReason::Unspecified => "unspecified",
-        CrlReason::KeyCompromise => "keyCompromise",
-        CrlReason::CaCompromise => "cACompromise",
-        CrlReason::AffiliationChanged => "affiliationChanged",
-        CrlReason::Superseded => "superseded",
-        CrlReason::CessationOfOperation => "cessationOfOperation",
-        CrlReason::CertificateHold => "certificateHold",
-        CrlReason::RemoveFromCRL => "removeFromCRL",
-        CrlReason::PrivilegeWithdrawn => "privilegeWithdrawn",
-        CrlReason::AaCompromise => "aACompromise",
     }
 }
 
