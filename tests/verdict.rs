@@ -245,7 +245,7 @@ fn faults(world: &World) -> Vec<Fault> {
                 world.intermediate.der().clone(),
             ],
             "weak-key",
-            "CN=host.test is RSA 1024; RSA keys below 2048 bits",
+            "CN=host.test has a key of RSA 1024; an RSA key has at least 2048 bits",
             "",
         ),
         (

@@ -13,6 +13,8 @@ use super::verdict::{Code, Reason};
 pub(super) struct Pathless<'a> {
     pub(super) leaf: &'a Certificate,
     pub(super) issuers: Vec<Certificate>,
+    /// The roots by whose names a certificate of the chain was issued.
+    pub(super) roots: Vec<Certificate>,
     pub(super) algorithms: WebPkiSupportedAlgorithms,
 }
 
@@ -163,7 +165,8 @@ impl Pathless<'_> {
 
     fn bad_signature(&self) -> Reason {
         // The provider refuses small RSA keys by calling the signature bad.
-        self.issuers.iter().find_map(weak_key).unwrap_or_else(|| {
+        let mut keys = self.issuers.iter().chain(&self.roots);
+        keys.find_map(weak_key).unwrap_or_else(|| {
             Reason::new(
                 Code::BadSignature,
                 "a signature on the path does not fit its issuer's key: the certificate was \
@@ -205,12 +208,15 @@ pub(super) fn unusable_key(
     })
 }
 
-/// A key that its owner alone uses, and nobody should.
-pub(super) fn weak_key(certificate: &Certificate) -> Option<Reason> {
-    let is_weak = certificate
+/// Whether its key is one that nobody should use.
+pub(super) fn is_weak(certificate: &Certificate) -> bool {
+    certificate
         .rsa_bits()
-        .is_some_and(|bits| bits < MIN_RSA_BITS);
-    is_weak.then(|| {
+        .is_some_and(|bits| bits < MIN_RSA_BITS)
+}
+
+fn weak_key(certificate: &Certificate) -> Option<Reason> {
+    is_weak(certificate).then(|| {
         Reason::new(
             Code::WeakKey,
             format!(

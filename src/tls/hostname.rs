@@ -264,7 +264,7 @@ fn is_label(label: &str) -> bool {
         && !label.ends_with('-')
 }
 
-fn is_number(label: &str) -> bool {
+pub(super) fn is_number(label: &str) -> bool {
     match label
         .strip_prefix("0x")
         .or_else(|| label.strip_prefix("0X"))

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 
-use super::certificate::Certificate;
+use super::certificate::{Anchor, Certificate};
 use super::crypto;
-use super::diagnose::{Pathless, expired, expires_soon, not_yet_valid, unusable_key, weak_key};
+use super::diagnose::{Pathless, expired, expires_soon, not_yet_valid, unusable_key};
 use super::hostname::match_hostname;
 use super::path::Path;
 use super::policy::Policy;
@@ -273,7 +273,6 @@ impl Judge {
     fn leaf(&self, leaf: &Certificate, host: &str, now: UnixTime) -> Vec<Reason> {
         let mut reasons = self.policy.profile().judge_leaf(leaf);
         // The key signs the handshake, not the path: webpki does not look at it.
-        reasons.extend(weak_key(leaf));
         reasons.extend(unusable_key(leaf, self.algorithms));
         reasons.extend(purpose(leaf));
         reasons.extend(name(leaf, host));
@@ -311,9 +310,16 @@ impl Judge {
         error: &webpki::Error,
         now: UnixTime,
     ) -> Reason {
+        let issuers: Vec<_> = search.issuers().cloned().collect();
+        let is_asked_for = |root: &&Certificate| {
+            let mut chain = [leaf].into_iter().chain(&issuers);
+            chain.any(|each| each.issuer_der() == root.subject_der())
+        };
+        let roots = self.roots.anchors().map(Anchor::certificate);
         let pathless = Pathless {
             leaf,
-            issuers: search.issuers().cloned().collect(),
+            roots: roots.filter(is_asked_for).cloned().collect(),
+            issuers,
             algorithms: self.algorithms,
         };
         pathless.explain(error.clone(), now)
