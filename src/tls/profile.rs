@@ -78,8 +78,8 @@ impl Rule {
         let reason = Reason::new(self.code, format!("{} {broken}; {self}", of.whose()));
         match (self.level, now) {
             (Level::Strict, _) => reason.with_hint(format!(
-                "the strict policy alone demands it: a CA that cannot keep it is let off by \
-                 Policy::waive(Rule \"{}\")",
+                "the strict policy alone demands it: for a CA that cannot keep it, Policy::waive \
+                 takes the rule {} out",
                 self.id
             )),
             (Level::Default, Some(now)) => reason.with_hint(format!(

@@ -37,7 +37,8 @@ pub(super) const RULES: &[Rule] = &[
                   freshestCRL are not critical",
         source: "RFC 5280 §4.2.1.1, §4.2.1.2, §4.2.1.8, §4.2.1.15, §4.2.2, BR 7.1.2.11.2",
         level: Level::Strict,
-        why: "below a root such a one is refused as unknown already, and a root's does no harm",
+        why: "they ask for nothing that is not done; below a root all but crlDistributionPoints are \
+              refused as unknown, if they are critical",
         code: Code::Profile,
         check: Check::Every(not_critical),
     },
@@ -95,7 +96,7 @@ fn form(reading: &Reading<'_>) -> Broken {
     let mut broken = extensions.filter_map(|extension| {
         let (_, name, read) = FORMS.iter().find(|(id, ..)| *id == extension.extn_id)?;
         let error = read(extension.extn_value.as_bytes()).err()?;
-        Some(format!("has a {name} that cannot be read: {error}"))
+        Some(format!("has an unreadable {name}: {error}"))
     });
     broken.next()
 }
