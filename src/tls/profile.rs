@@ -8,8 +8,8 @@ use std::sync::LazyLock;
 use rustls::pki_types::UnixTime;
 
 use super::certificate::Certificate;
-use super::diagnose::date;
 use super::path::Path;
+use super::shown::date;
 use super::verdict::{Code, Reason};
 use reading::{Place, Reading};
 

@@ -7,8 +7,8 @@ use x509_cert::der::oid::db::rfc5280;
 
 use super::reading::Reading;
 use super::{Broken, Check, Level, Rule};
-use crate::tls::diagnose::date;
 use crate::tls::path::Path;
+use crate::tls::shown::date;
 use crate::tls::verdict::Code;
 
 pub(super) const RULES: &[Rule] = &[
