@@ -9,8 +9,8 @@ use rcgen::{
 };
 use serde_json::Value;
 use urlfetch::tls::{
-    Certificate, CertificateDer, Policy, Presented, RootStore, ServerName, UnixTime, Verifier,
-    match_hostname,
+    Certificate, CertificateDer, Check, Outcome, Policy, Presented, RootStore, ServerName, Subject,
+    UnixTime, Verifier, match_hostname,
 };
 
 use crate::Anything;
@@ -85,9 +85,16 @@ impl Bench {
         let verdict = self
             .verifier
             .judge(&Presented::new(chain), &name, UnixTime::now());
-        match verdict.reason() {
-            None => "match".into(),
-            Some(reason) => reason.code().into(),
+        // Whether it is for this host: a wildcard of all that a public suffix has is refused, and not
+        // because it does not match.
+        let name = verdict
+            .checks()
+            .iter()
+            .find(|check| check.subject() == Subject::Name);
+        match name.map(Check::outcome) {
+            Some(Outcome::Passed) => "match".into(),
+            Some(Outcome::Failed(reason)) => reason.code().into(),
+            _ => "nothing".into(),
         }
     }
 
