@@ -260,6 +260,16 @@ pub(crate) const PAIRS: &[Pair] = &[
         |p| p.root.set(BASIC_CONSTRAINTS, true, ca_with_path_length(1)),
         |p| p.root.set(BASIC_CONSTRAINTS, true, ca_with_path_length(0)),
     ),
+    // Who is of the root's own name is not counted.
+    coded(
+        "root-path-length",
+        "path-length",
+        |p| {
+            p.rename_ca(&["root"]);
+            p.root.set(BASIC_CONSTRAINTS, true, ca_with_path_length(0));
+        },
+        |p| p.root.set(BASIC_CONSTRAINTS, true, ca_with_path_length(0)),
+    ),
     coded(
         "root-purpose",
         "wrong-purpose",
