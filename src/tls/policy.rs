@@ -50,7 +50,7 @@ impl Policy {
     /// ```no_run
     /// use urlfetch::tls::{Policy, Rule};
     ///
-    /// let rule = &Rule::all()[0];
+    /// let rule = Rule::find("eku-absent").expect("the table has it");
     /// let policy = Policy::strict().waive(rule);
     /// ```
     pub fn waive(mut self, rule: &'static Rule) -> Self {

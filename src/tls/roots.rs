@@ -40,7 +40,8 @@ use crate::trace;
 ///
 /// The same certificate added twice is one anchor, and keeps its first source. A certificate that
 /// decodes but cannot serve as an anchor is skipped if there are usable ones beside it, and an
-/// error if there are none. The dates of an anchor are not looked at.
+/// error if there are none. Nothing else is asked of an anchor here: one that has expired, say, is
+/// taken, and a path that ends in it is refused when it is judged.
 #[derive(Clone)]
 pub struct RootStore(Arc<Held>);
 
