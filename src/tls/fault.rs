@@ -200,7 +200,7 @@ impl fmt::Display for Problem {
                 "it is not a folder and one was expected; name the folder \
                  (for a file of CAs there are RootStore::add_pem_file and SSL_CERT_FILE, for one of CRLs CrlStore::add_file)",
             ),
-            Self::EmptyFolder => f.write_str("the folder is empty; put the files in it or name another"),
+            Self::EmptyFolder => f.write_str("the folder is empty; put PEM files in it or name another"),
             Self::NotRegular => f.write_str("it is not a file; only the files directly in the folder are read"),
             Self::DanglingLink => f.write_str("the link leads nowhere; restore what it names or remove it"),
             Self::Unreadable(_) => f.write_str("reading failed (check the path and its permissions)"),
