@@ -986,6 +986,37 @@ fn lists_as_another_library_writes_them() {
 }
 
 #[test]
+fn no_change_of_a_list_lets_a_revoked_leaf_pass() {
+    let world = World::new();
+    let list = Crl::listing(&[entry(&[OTHER], &[]), entry(&[LEAF], &[reason(1)])])
+        .with(authority_key_id(&key_id(&world.intermediate)))
+        .with(scope(&[&place(PLACE), USERS]))
+        .signed_by(&world.intermediate);
+    let changed = (0..list.len()).flat_map(|at| {
+        let list = &list;
+        [0x01, 0x02, 0x10, 0x80, 0xff].map(|bits| {
+            let mut changed = list.clone();
+            changed[at] ^= bits;
+            changed
+        })
+    });
+    let cut = (0..list.len()).map(|length| list[..length].to_vec());
+    let mut judged = 0;
+    for list in changed.chain(cut) {
+        let Ok(lists) = CrlStore::empty().add_der(list) else {
+            continue;
+        };
+        let policy = Policy::default().crls(lists);
+        let policy = policy.revocation_depth(RevocationCheckDepth::EndEntity);
+        let verdict = world.judge_by(&policy);
+        assert!(!verdict.is_verified(), "{verdict}");
+        judged += 1;
+    }
+    // Most of them can be read, and are found out by their signature.
+    assert!(judged > list.len(), "{judged}");
+}
+
+#[test]
 fn a_revoked_leaf_is_refused_before_a_byte_of_the_request() {
     for tls12 in [true, false] {
         let world = World::new();

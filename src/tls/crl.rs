@@ -461,7 +461,7 @@ mod tests {
         assert_eq!(crl.authority_key_id(), Some(&b"key"[..]));
         assert_eq!(*crl.scope(), Scope::default());
         assert_eq!((crl.flaw(), crl.len()), (None, 1));
-        assert_eq!(crl.find(&[7]).unwrap().since, crl.this_update());
+        assert_eq!(crl.find(&[7]).unwrap().since, Some(crl.this_update()));
         assert_eq!(crl.find(&[8]), None);
     }
 

@@ -92,7 +92,9 @@ impl Listing<'_> {
                 format!(
                     "{} was revoked at {} ({}), says {}",
                     self.whose(),
-                    date(revoked.since),
+                    revoked
+                        .since
+                        .map_or_else(|| "a time unknown".to_owned(), date),
                     revoked.reason.unwrap_or("no reason is given"),
                     self.which(list),
                 ),

@@ -18,9 +18,9 @@ use super::layout::{RawExtension, element, position};
 pub(super) struct Entries(Box<[u32]>);
 
 /// That a certificate is revoked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Revoked {
-    pub(super) since: UnixTime,
+    pub(super) since: Option<UnixTime>,
     /// The word for it of RFC 5280 §5.3.1, if one was given.
     pub(super) reason: Option<&'static str>,
 }
@@ -45,15 +45,21 @@ impl Entries {
         let inside = within.end - usize::try_from(reader.input_len()).unwrap_or_default();
         let mut found = Vec::new();
         let mut unknown = None;
+        // What the entry before said: most say the same.
+        let mut last: &[u8] = &[];
         while !reader.is_finished() {
             let mut read = || {
                 let offset = u32::try_from(inside + position(&reader)?)
                     .map_err(|_| ErrorKind::Overlength)?;
-                Ok((offset, Entry::read(&mut reader)?))
+                let entry = Entry::read(&mut reader)?;
+                if entry.extensions != last {
+                    last = entry.extensions;
+                    unknown = unknown.or(Said::read(last)?.unknown);
+                }
+                Ok((low_bits(entry.serial), offset))
             };
-            let (offset, entry) = read().map_err(|error| (found.len() + 1, error))?;
-            found.push((low_bits(entry.serial), offset));
-            unknown = unknown.or(entry.unknown);
+            let read = read().map_err(|error| (found.len() + 1, error))?;
+            found.push(read);
         }
         found.sort_unstable_by(|(a_bits, a), (b_bits, b)| {
             // To look into the DER for each comparison would make the sort five times as long.
@@ -75,11 +81,18 @@ impl Entries {
             .0
             .binary_search_by(|offset| in_order(serial_at(der, *offset), serial));
         let offset = self.0.get(found.ok()?)?;
-        let mut reader = SliceReader::new(from(der, *offset)).ok()?;
-        let entry = Entry::read(&mut reader).ok()?;
-        Some(Revoked {
-            since: entry.since,
-            reason: entry.reason.map(word),
+        // It was read once; if it could not be read now, it would be revoked all the same.
+        Some(Revoked::read(from(der, *offset)).unwrap_or_default())
+    }
+}
+
+impl Revoked {
+    fn read(entry: &[u8]) -> der::Result<Self> {
+        let entry = Entry::read(&mut SliceReader::new(entry)?)?;
+        let said = Said::read(entry.extensions)?;
+        Ok(Self {
+            since: Some(UnixTime::since_unix_epoch(entry.since.to_unix_duration())),
+            reason: said.reason.map(word),
         })
     }
 }
@@ -87,9 +100,9 @@ impl Entries {
 /// One entry, in the bytes in which it came.
 struct Entry<'a> {
     serial: &'a [u8],
-    since: UnixTime,
-    reason: Option<u8>,
-    unknown: Option<ObjectIdentifier>,
+    since: Time,
+    /// The inside of crlEntryExtensions, if there are any.
+    extensions: &'a [u8],
 }
 
 impl<'a> Entry<'a> {
@@ -99,20 +112,34 @@ impl<'a> Entry<'a> {
         if !is_canonical(serial) {
             return Err(ErrorKind::Noncanonical { tag: Tag::Integer }.into());
         }
-        let since = Time::decode(&mut inside)?.to_unix_duration();
-        let mut entry = Self {
-            serial,
-            since: UnixTime::since_unix_epoch(since),
-            reason: None,
-            unknown: None,
+        let since = Time::decode(&mut inside)?;
+        let extensions = match inside.is_finished() {
+            true => &[],
+            false => element(&mut inside, Tag::Sequence)?,
         };
-        if !inside.is_finished() {
-            let mut extensions = SliceReader::new(element(&mut inside, Tag::Sequence)?)?;
-            while !extensions.is_finished() {
-                entry.take(&RawExtension::read(&mut extensions)?)?;
-            }
+        inside.finish(Self {
+            serial,
+            since,
+            extensions,
+        })
+    }
+}
+
+/// What the extensions of an entry say.
+#[derive(Default)]
+struct Said {
+    reason: Option<u8>,
+    unknown: Option<ObjectIdentifier>,
+}
+
+impl Said {
+    fn read(extensions: &[u8]) -> der::Result<Self> {
+        let mut said = Self::default();
+        let mut reader = SliceReader::new(extensions)?;
+        while !reader.is_finished() {
+            said.take(&RawExtension::read(&mut reader)?)?;
         }
-        inside.finish(entry)
+        Ok(said)
     }
 
     fn take(&mut self, extension: &RawExtension<'_>) -> der::Result<()> {
