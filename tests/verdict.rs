@@ -677,51 +677,6 @@ fn the_first_and_the_last_second_are_within() {
     }
 }
 
-#[cfg(feature = "json")]
-#[test]
-fn a_verdict_can_be_handed_on_as_json() {
-    let world = World::new();
-    let good = serde_json::to_value(world.judge(&world.good())).unwrap();
-    assert_eq!(good["verified"], true);
-    assert_eq!(good["host"], HOST);
-    assert_eq!(good["anchor"]["certificate"]["subject"], "CN=root");
-    assert_eq!(good["chain"].as_array().unwrap().len(), 2);
-    let subjects: Vec<&str> = good["checks"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|check| check["subject"].as_str().unwrap())
-        .collect();
-    assert_eq!(
-        subjects,
-        [
-            "name",
-            "time",
-            "chain",
-            "purpose",
-            "profile",
-            "revocation",
-            "pins"
-        ]
-    );
-    assert_eq!(good["checks"][0]["outcome"], "passed");
-    assert!(good["checks"][5]["outcome"]["skipped"].is_string());
-
-    let bad = world.issued(|params| params.not_after = date_time_ymd(2021, 1, 1));
-    let bad = serde_json::to_value(world.judge(&bad)).unwrap();
-    assert_eq!(bad["verified"], false);
-    let failed = &bad["checks"][1]["outcome"]["failed"];
-    assert_eq!(failed["code"], "expired");
-    assert!(
-        failed["sentence"]
-            .as_str()
-            .unwrap()
-            .starts_with("the certificate was valid until 2021-01-01")
-    );
-    assert!(failed["hint"].as_str().unwrap().contains("clock"));
-    assert!(bad.to_string().len() < 8_000);
-}
-
 /// Deterministic attacks on a good chain. None may panic, and none that changes the leaf, or the
 /// issuer without which there is no path, may pass.
 #[test]

@@ -8,7 +8,7 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustls::SupportedCipherSuite;
@@ -17,9 +17,9 @@ use rustls::crypto::aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256;
 #[cfg(not(feature = "aws-lc-rs"))]
 use rustls::crypto::ring::cipher_suite::TLS13_AES_128_GCM_SHA256;
 use rustls::pki_types::{CertificateDer, UnixTime};
-use x509_cert::der::asn1::{AnyRef, ObjectIdentifier, UintRef};
-use x509_cert::der::oid::db::{DB, rfc4519, rfc5912};
-use x509_cert::der::{self, Decode, Reader, SliceReader, Tag, Tagged};
+use x509_cert::der::asn1::{AnyRef, ObjectIdentifier};
+use x509_cert::der::oid::db::{DB, rfc4519};
+use x509_cert::der::{self, Decode, Tag, Tagged};
 
 use super::layout::Layout;
 use super::shown::{Shown, ShownSentence, hex};
@@ -38,7 +38,7 @@ struct Inner {
     der: CertificateDer<'static>,
     parsed: x509_cert::Certificate,
     layout: Layout,
-    sha256: [u8; 32],
+    sha256: OnceLock<[u8; 32]>,
 }
 
 impl Certificate {
@@ -57,12 +57,11 @@ impl Certificate {
         // The layout goes first: it bounds the work of the parser.
         let layout = Layout::read(&der).map_err(MalformedCertificate)?;
         let parsed = x509_cert::Certificate::from_der(&der).map_err(MalformedCertificate)?;
-        let sha256 = sha256(&der);
         Ok(Self(Arc::new(Inner {
             der,
             parsed,
             layout,
-            sha256,
+            sha256: OnceLock::new(),
         })))
     }
 
@@ -123,52 +122,28 @@ impl Certificate {
         UNIX_EPOCH + self.tbs().validity.not_after.to_unix_duration()
     }
 
-    /// The SHA-256 of the whole certificate, which people call its fingerprint.
-    pub fn sha256(&self) -> [u8; 32] {
-        self.0.sha256
+    /// The whole days from a moment to the [last](Self::not_after), rounded down: 0 in the last 24
+    /// hours, and negative from the second after.
+    pub fn days_left(&self, at: SystemTime) -> i64 {
+        let seconds = match self.not_after().duration_since(at) {
+            Ok(left) => i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+            Err(past) => {
+                let past = past.duration();
+                let begun = u64::from(past.subsec_nanos() > 0);
+                i64::try_from(past.as_secs().saturating_add(begun)).map_or(i64::MIN, |past| -past)
+            }
+        };
+        seconds.div_euclid(SECONDS_A_DAY)
     }
 
-    /// The SHA-256 of its SubjectPublicKeyInfo, which is what a [`Pin`](super::Pin) holds.
-    pub fn spki_sha256(&self) -> [u8; 32] {
-        sha256(self.spki_der())
+    /// The SHA-256 of the whole certificate, which people call its fingerprint.
+    pub fn sha256(&self) -> [u8; 32] {
+        *self.0.sha256.get_or_init(|| sha256(&self.0.der))
     }
 
     /// Whether subject and issuer are the same name, which says nothing of who signed it.
     pub fn is_self_issued(&self) -> bool {
         self.subject_der() == self.issuer_der()
-    }
-
-    /// The kind and size of its key, such as `RSA 2048`, `EC P-256` or `Ed25519`.
-    pub fn key_description(&self) -> String {
-        let key = &self.tbs().subject_public_key_info;
-        match key.algorithm.oid {
-            rfc5912::RSA_ENCRYPTION | rfc5912::ID_RSASSA_PSS => self
-                .rsa_bits()
-                .map_or_else(|| "RSA".to_owned(), |bits| format!("RSA {bits}")),
-            rfc5912::ID_EC_PUBLIC_KEY => {
-                let curve = key
-                    .algorithm
-                    .parameters
-                    .as_ref()
-                    .and_then(|curve| curve.decode_as().ok());
-                curve.map_or_else(
-                    || "EC".to_owned(),
-                    |curve| format!("EC {}", curve_name(curve)),
-                )
-            }
-            other => algorithm_name(other),
-        }
-    }
-
-    /// The size of its modulus, if its key is RSA's.
-    pub(crate) fn rsa_bits(&self) -> Option<u64> {
-        let key = &self.tbs().subject_public_key_info;
-        match key.algorithm.oid {
-            rfc5912::RSA_ENCRYPTION | rfc5912::ID_RSASSA_PSS => {
-                rsa_modulus_bits(key.subject_public_key.as_bytes()?).ok()
-            }
-            _ => None,
-        }
     }
 
     /// The algorithm it was signed with, such as `ecdsa-with-SHA256`, or its object identifier if
@@ -208,14 +183,6 @@ impl Certificate {
         self.original(&self.0.layout.spki)
     }
 
-    /// The inside of its key's AlgorithmIdentifier, which is what
-    /// `SignatureVerificationAlgorithm::public_key_alg_id` is to be compared with.
-    pub(crate) fn key_algorithm_der(&self) -> &[u8] {
-        let key = AnyRef::from_der(self.spki_der()).map(AnyRef::value);
-        let algorithm = key.and_then(|key| AnyRef::decode(&mut SliceReader::new(key)?));
-        algorithm.map(AnyRef::value).unwrap_or_default()
-    }
-
     /// The inside of the signature's AlgorithmIdentifier, which is what
     /// `SignatureVerificationAlgorithm::signature_alg_id` is to be compared with.
     pub(crate) fn signature_algorithm_der(&self) -> &[u8] {
@@ -248,7 +215,7 @@ impl Eq for Certificate {}
 
 impl Hash for Certificate {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.sha256.hash(state);
+        self.0.der.hash(state);
     }
 }
 
@@ -323,29 +290,8 @@ impl std::error::Error for MalformedCertificate {
     }
 }
 
-/// RSAPublicKey, RFC 8017 A.1.1.
-fn rsa_modulus_bits(key: &[u8]) -> der::Result<u64> {
-    SliceReader::new(key)?.sequence(|key| {
-        let modulus = UintRef::decode(key)?;
-        UintRef::decode(key)?; // publicExponent
-        let bytes = modulus.as_bytes();
-        let unused = bytes
-            .first()
-            .map_or(0, |byte| u64::from(byte.leading_zeros()));
-        Ok(bytes.len() as u64 * 8 - unused)
-    })
-}
-
-fn curve_name(curve: ObjectIdentifier) -> String {
-    match curve {
-        rfc5912::SECP_256_R_1 => "P-256".to_owned(),
-        rfc5912::SECP_384_R_1 => "P-384".to_owned(),
-        rfc5912::SECP_521_R_1 => "P-521".to_owned(),
-        other => algorithm_name(other),
-    }
-}
-
-fn algorithm_name(id: ObjectIdentifier) -> String {
+/// The name of an algorithm, or its object identifier if that is not known.
+pub(super) fn algorithm_name(id: ObjectIdentifier) -> String {
     DB.by_oid(&id).map_or_else(
         || id.to_string(),
         |name| name.trim_start_matches("id-").to_owned(),
@@ -360,61 +306,14 @@ pub(super) fn sha256(bytes: &[u8]) -> [u8; 32] {
     digest
 }
 
+const SECONDS_A_DAY: i64 = 24 * 60 * 60;
+
 /// The SHA-256 of the TLS provider that is compiled in, reached through a cipher suite that uses it
 /// (RFC 8446 B.4).
 const SHA256: &dyn rustls::crypto::hash::Hash = match TLS13_AES_128_GCM_SHA256 {
     SupportedCipherSuite::Tls13(suite) => suite.common.hash_provider,
     SupportedCipherSuite::Tls12(_) => panic!("a TLS 1.3 suite by its name"),
 };
-
-#[cfg(feature = "json")]
-mod json {
-    use serde::ser::{Serialize, SerializeStruct as _, Serializer};
-
-    use super::super::shown::MAX_SHOWN_NAMES;
-    use super::{Anchor, Certificate, Shown, hex};
-
-    /// A map for people and their tools: texts escaped and cut, times in RFC 3339, at most 8 names
-    /// of each kind beside how many there are in all.
-    impl Serialize for Certificate {
-        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-            let validity = &self.tbs().validity;
-            let dns_names = self.dns_names().map(|name| Shown(name).to_string());
-            let mut map = serializer.serialize_struct("Certificate", 9)?;
-            map.serialize_field("subject", &self.subject())?;
-            map.serialize_field("issuer", &self.issuer())?;
-            map.serialize_field("serial", &self.serial())?;
-            map.serialize_field("not_before", &validity.not_before.to_string())?;
-            map.serialize_field("not_after", &validity.not_after.to_string())?;
-            map.serialize_field(
-                "dns_names",
-                &dns_names.take(MAX_SHOWN_NAMES).collect::<Vec<_>>(),
-            )?;
-            map.serialize_field(
-                "ip_addresses",
-                &self
-                    .ip_addresses()
-                    .take(MAX_SHOWN_NAMES)
-                    .collect::<Vec<_>>(),
-            )?;
-            map.serialize_field(
-                "names_total",
-                &(self.dns_names().count() + self.ip_addresses().count()),
-            )?;
-            map.serialize_field("sha256", &hex(&self.sha256()))?;
-            map.end()
-        }
-    }
-
-    impl Serialize for Anchor {
-        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-            let mut map = serializer.serialize_struct("Anchor", 2)?;
-            map.serialize_field("certificate", self.certificate())?;
-            map.serialize_field("source", self.source())?;
-            map.end()
-        }
-    }
-}
 
 /// Certificates that no authority would sign, written byte by byte; the signature is rubbish.
 #[cfg(test)]
@@ -535,6 +434,7 @@ pub(super) mod forge {
 #[cfg(test)]
 mod tests {
     use std::net::IpAddr;
+    use std::time::Duration;
 
     use super::forge::*;
     use super::*;
@@ -628,10 +528,40 @@ mod tests {
                 assert_eq!(certificate.not_before_unix(), certificate.not_after_unix());
                 assert_eq!(
                     certificate.not_before(),
-                    UNIX_EPOCH + std::time::Duration::from_secs(seconds.unwrap())
+                    UNIX_EPOCH + Duration::from_secs(seconds.unwrap())
                 );
                 assert_eq!(certificate.not_before(), certificate.not_after());
             }
+        }
+    }
+
+    #[test]
+    fn days_left_are_whole_days() {
+        // Valid until 2026-01-01.
+        let certificate = Forged::default().certificate();
+        let until = certificate.not_after();
+        let [day, second, nanosecond] = [
+            Duration::from_secs(86_400),
+            Duration::from_secs(1),
+            Duration::from_nanos(1),
+        ];
+        for (moment, days) in [
+            (until - 90 * day, 90),
+            (until - 90 * day + nanosecond, 89),
+            (until - day, 1),
+            (until - day + second, 0),
+            (until, 0),
+            (until + nanosecond, -1),
+            (until + day, -1),
+            (until + day + nanosecond, -2),
+            (UNIX_EPOCH, 20_454),
+            (UNIX_EPOCH - day, 20_455),
+            (
+                UNIX_EPOCH + Duration::from_secs(1 << 62),
+                -53_375_995_563_197,
+            ),
+        ] {
+            assert_eq!(certificate.days_left(moment), days, "{moment:?}");
         }
     }
 
@@ -819,57 +749,6 @@ mod tests {
     }
 
     #[test]
-    fn keys() {
-        let rsa = [
-            &[0x06, 9][..],
-            &[0x2a, 0x86, 0x48, 0x86, 0xf7, 13, 1, 1, 1],
-            &[5, 0],
-        ]
-        .concat();
-        let modulus = |bytes: &[u8]| tlv(0x30, &[&tlv(0x02, &[bytes]), &[2, 3, 1, 0, 1]]);
-        let ec = [0x06, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1];
-        let curve = |id: &[u8]| [&ec[..], &tlv(0x06, &[id])].concat();
-        for (key, description) in [
-            (
-                spki(&rsa, &modulus(&[&[0, 0x80][..], &[1; 127]].concat())),
-                "RSA 1024",
-            ),
-            (
-                spki(&rsa, &modulus(&[&[0, 0xff][..], &[1; 255]].concat())),
-                "RSA 2048",
-            ),
-            (
-                spki(&rsa, &modulus(&[&[0x40][..], &[1; 127]].concat())),
-                "RSA 1023",
-            ),
-            (spki(&rsa, b"rubbish"), "RSA"),
-            (
-                spki(&curve(&[0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7]), &[4; 65]),
-                "EC P-256",
-            ),
-            (spki(&curve(&[0x2b, 0x81, 4, 0, 34]), &[4; 97]), "EC P-384"),
-            (spki(&curve(&[0x2b, 0x81, 4, 0, 35]), &[4; 133]), "EC P-521"),
-            (
-                spki(&curve(&[0x2b, 0x81, 4, 0, 10]), &[4; 65]),
-                "EC 1.3.132.0.10",
-            ),
-            (spki(&ec, &[4; 65]), "EC"),
-            (spki(&tlv(0x06, &[&[0x2b, 101, 112]]), &[0; 32]), "Ed25519"),
-            (spki(&tlv(0x06, &[&[0x2a, 3, 4]]), &[0; 32]), "1.2.3.4"),
-        ] {
-            assert_eq!(
-                Forged {
-                    key,
-                    ..Forged::default()
-                }
-                .certificate()
-                .key_description(),
-                description
-            );
-        }
-    }
-
-    #[test]
     fn refused_as_malformed() {
         let good = Forged::default().der();
         let trailing = [&good[..], &[0]].concat();
@@ -1015,40 +894,6 @@ mod tests {
             assert!(key.starts_with("RSA ") || key.starts_with("EC P-"), "{key}");
             assert!(!anchor.subject().contains('…') && anchor.sha256() != [0; 32]);
         }
-    }
-
-    #[test]
-    #[cfg(feature = "json")]
-    fn as_json() {
-        let names = (0..20).map(|i| format!("h{i}.example")).collect::<Vec<_>>();
-        let names = names
-            .iter()
-            .map(|name| (DNS, name.as_bytes()))
-            .chain([(IP, &[192, 0, 2, 1][..])]);
-        let extensions = vec![alternative_names(&names.collect::<Vec<_>>())];
-        let certificate = Forged {
-            extensions,
-            ..Forged::default()
-        }
-        .certificate();
-        let sha256 = hex(&certificate.sha256());
-        assert_eq!(
-            serde_json::to_value(Anchor::new(certificate, "a.pem".into())).unwrap(),
-            serde_json::json!({
-                "certificate": {
-                    "subject": "CN=forged",
-                    "issuer": "CN=forger",
-                    "serial": "01",
-                    "not_before": "2025-01-01T00:00:00Z",
-                    "not_after": "2026-01-01T00:00:00Z",
-                    "dns_names": (0..8).map(|i| format!("h{i}.example")).collect::<Vec<_>>(),
-                    "ip_addresses": ["192.0.2.1"],
-                    "names_total": 21,
-                    "sha256": sha256,
-                },
-                "source": "a.pem",
-            })
-        );
     }
 
     /// `sha256sum` over the DER of `Forged::default()`.

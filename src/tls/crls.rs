@@ -547,7 +547,7 @@ mod tests {
             store(&[a.clone(), b.clone()]),
             store(&[b.clone(), a.clone(), b.clone()])
         );
-        assert_ne!(store(&[a.clone()]), store(&[b]));
+        assert_ne!(store(std::slice::from_ref(&a)), store(&[b]));
         assert_ne!(store(&[a]), CrlStore::empty());
     }
 

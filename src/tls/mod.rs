@@ -18,6 +18,7 @@ pub use policy::{Policy, Version};
 pub use profile::{Level, Rule};
 pub use revocation::{ExpirationPolicy, RevocationCheckDepth, UnknownStatusPolicy};
 pub use roots::RootStore;
+pub use sct::Sct;
 pub use verdict::{CertStatus, Check, Outcome, Reason, Staple, Subject, Verdict};
 pub use verify::{Presented, Verifier, VerifierBuilder};
 
@@ -37,6 +38,9 @@ pub(crate) mod fault;
 pub(crate) mod handshake;
 pub(crate) mod hostname;
 pub(crate) mod identity;
+#[cfg(feature = "json")]
+mod json;
+mod key;
 mod layout;
 mod listed;
 mod ocsp;
@@ -50,6 +54,7 @@ mod revoked;
 mod rollover;
 pub(crate) mod roots;
 mod scope;
+mod sct;
 mod search;
 mod sessions;
 pub(crate) mod shown;

@@ -169,7 +169,8 @@ mod tests {
     /// Whom a scope covers: users, CAs.
     #[test]
     fn the_flags_of_a_scope() {
-        let rows: &[(&[&[u8]], (bool, bool))] = &[
+        type Row = (&'static [&'static [u8]], (bool, bool));
+        let rows: &[Row] = &[
             (&[], (true, true)),
             (&[&[0x81, 1, 0xff]], (true, false)),
             (&[&[0x82, 1, 0xff]], (false, true)),

@@ -11,6 +11,54 @@ use super::certificate::{Anchor, Certificate};
 /// The judgement of one peer, pass or fail: what was checked, and why it went as it did.
 ///
 /// [`Display`](fmt::Display) is one line.
+///
+/// # As JSON
+///
+/// Under the feature `json` it is a map. Fields and words are added to it, and none is changed: a
+/// reader passes over what it does not know. What is not there is `null`. Times are in RFC 3339, in
+/// UTC and whole seconds; digests are SHA-256 in lower-case hexadecimal; texts that a stranger wrote
+/// are escaped and cut as everywhere.
+///
+/// | field | |
+/// |---|---|
+/// | `verified` | boolean: [`is_verified`](Self::is_verified) |
+/// | `host` | text: [`host`](Self::host) |
+/// | `judged_at` | time: [`judged_at`](Self::judged_at) |
+/// | `reason` | the leading reason, or `null` |
+/// | `reasons` | array of all reasons, the leading one first, at most 32 of them |
+/// | `reasons_total` | number: how many there are |
+/// | `checks` | array: [`checks`](Self::checks) |
+/// | `chain` | array of certificates: [`chain`](Self::chain), at most the first 8 |
+/// | `chain_total` | number: how many there are |
+/// | `anchor` | `certificate`, and `source`, a text: where our trust in it comes from; or `null` |
+/// | `staple` | what was stapled, or `null` |
+///
+/// A [`Reason`] has `code`, `sentence` and `hint`, which are texts, the last or `null`. A [`Check`]
+/// has `subject`, a word as in [`Subject`] (`name`, `time`, ..); `outcome`, which is `passed`,
+/// `skipped` or `failed`; `code`, that of a failed one's leading reason, or `null`; and `why`, a
+/// sentence, or `null` if it is passed. A [`Staple`] has `status`, which is `good`, `revoked` or
+/// `unknown`; `produced_at`, `this_update`, `next_update` and `revoked_at`, which are times, the last
+/// two or `null`; `revocation_reason`, a word such as `keyCompromise`, or `null`; and `responder`, a
+/// certificate.
+///
+/// A [`Certificate`] has
+///
+/// | field | |
+/// |---|---|
+/// | `subject`, `issuer` | text: distinguished names as RFC 4514 writes them |
+/// | `serial` | text: the number in upper-case hexadecimal |
+/// | `not_before`, `not_after` | time: the first and the last second at which it is valid |
+/// | `days_left` | number: [`days_left`](Certificate::days_left) at `judged_at`, or `null` where a certificate stands by itself, outside a verdict |
+/// | `dns_names`, `ip_addresses` | array of texts: the first 8 of each |
+/// | `names_total` | number: how many there are of both |
+/// | `key` | text: [`key_description`](Certificate::key_description), such as `EC P-256` |
+/// | `signature_algorithm` | text: such as `ecdsa-with-SHA256` |
+/// | `spki_sha256`, `sha256` | digest: of its key, and of the whole of it |
+/// | `scts` | array of the first 8 [`Sct`](super::Sct)s, each with `log_id`, which is in base64 as in lists of logs, and `timestamp`, a time; `null` if none are embedded, empty if they cannot be read |
+/// | `scts_total` | number: how many there are |
+///
+/// However much a peer presents, it is never longer than 256 KiB, and with two or three ordinary
+/// certificates it has some 4 KiB.
 #[derive(Clone, Debug)]
 pub struct Verdict {
     verified: bool,
@@ -48,6 +96,10 @@ impl Verdict {
     /// The moment it was judged for, which is what "now" means in it.
     pub fn judged_at(&self) -> SystemTime {
         system_time(self.findings.judged_at)
+    }
+
+    pub(crate) fn judged_at_unix(&self) -> UnixTime {
+        self.findings.judged_at
     }
 
     /// Why it was refused; of several reasons the one that makes the others meaningless.
@@ -160,7 +212,6 @@ impl fmt::Display for Verdict {
 
 /// One thing that was looked at, and what came of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "json", derive(serde::Serialize))]
 pub struct Check {
     subject: Subject,
     outcome: Outcome,
@@ -217,11 +268,6 @@ const SUBJECTS: [Subject; 7] = [
 
 /// What came of a [`Check`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(
-    feature = "json",
-    derive(serde::Serialize),
-    serde(rename_all = "kebab-case")
-)]
 #[non_exhaustive]
 pub enum Outcome {
     /// It is as it has to be.
@@ -285,8 +331,11 @@ impl Staple {
     }
 }
 
+/// The end of the year 9999 for what is beyond the system's reckoning of time.
 fn system_time(moment: UnixTime) -> SystemTime {
-    UNIX_EPOCH + Duration::from_secs(moment.as_secs())
+    let since = Duration::from_secs(moment.as_secs());
+    let last = UNIX_EPOCH + Duration::from_secs(253_402_300_799);
+    UNIX_EPOCH.checked_add(since).unwrap_or(last)
 }
 
 /// The status of a certificate in an OCSP response (RFC 6960 §2.2).
@@ -308,7 +357,6 @@ pub enum CertStatus {
 
 /// Why a peer was refused. [`Display`](fmt::Display) is the code and one human sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "json", derive(serde::Serialize))]
 pub struct Reason {
     code: Code,
     sentence: String,
@@ -357,11 +405,6 @@ impl fmt::Display for Reason {
 
 /// The codes in their order: what makes the rest meaningless comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[cfg_attr(
-    feature = "json",
-    derive(serde::Serialize),
-    serde(rename_all = "kebab-case")
-)]
 pub(crate) enum Code {
     NoCertificate,
     Malformed,
@@ -468,24 +511,3 @@ impl fmt::Display for Refusal {
 }
 
 impl std::error::Error for Refusal {}
-
-#[cfg(feature = "json")]
-mod json {
-    use serde::ser::{Serialize, SerializeStruct as _, Serializer};
-
-    use super::Verdict;
-
-    /// A map: what the accessors give, by their names.
-    impl Serialize for Verdict {
-        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-            let mut map = serializer.serialize_struct("Verdict", 6)?;
-            map.serialize_field("verified", &self.verified)?;
-            map.serialize_field("host", self.host())?;
-            map.serialize_field("reason", &self.reason())?;
-            map.serialize_field("checks", &self.checks)?;
-            map.serialize_field("chain", self.chain())?;
-            map.serialize_field("anchor", &self.anchor())?;
-            map.end()
-        }
-    }
-}
