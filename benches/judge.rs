@@ -1,0 +1,312 @@
+//! What judging a peer costs beside bare rustls-webpki, which finds a path and compares names, over
+//! the same chains in the same run.
+//!
+//! `cargo bench --bench judge --all-features [-- CHAIN]` prints medians with their range. A ratio
+//! is that of times measured one right after the other, so that a machine that is busy for a while
+//! slows both. Nothing is asserted of times: the machine decides over them.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "it is run by hand, and what it prints is its result"
+)]
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, CrlDistributionPoint, CustomExtension,
+    DistinguishedName, DnType, DnValue, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose,
+    PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256, RsaKeySize, SanType, SerialNumber, date_time_ymd,
+};
+use rustls::crypto::WebPkiSupportedAlgorithms;
+use rustls::crypto::aws_lc_rs::default_provider;
+use rustls::pki_types::TrustAnchor;
+use urlfetch::tls::{CertificateDer, Policy, Presented, RootStore, ServerName, UnixTime, Verifier};
+use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
+
+fn main() {
+    // cargo itself says --bench.
+    let wanted = std::env::args()
+        .skip(1)
+        .find(|word| !word.starts_with("--"));
+    println!(
+        "{:<29}{:>24}{:>26}{:>19}{:>26}{:>19}",
+        "", "webpki µs", "default µs", "ratio", "strict µs", "ratio"
+    );
+    for chain in chains() {
+        if wanted
+            .as_ref()
+            .is_none_or(|word| chain.name.contains(word.as_str()))
+        {
+            chain.measure();
+        }
+    }
+}
+
+/// What a server presents, and the root that it leads to.
+struct Chain {
+    name: String,
+    presented: Vec<CertificateDer<'static>>,
+    root: CertificateDer<'static>,
+}
+
+impl Chain {
+    fn measure(&self) {
+        let name = ServerName::try_from(HOST).unwrap();
+        let anchors = [anchor_from_trusted_cert(&self.root).unwrap()];
+        let [default, strict] = [Policy::default(), Policy::strict()].map(|policy| {
+            let roots = RootStore::empty().add_der(&self.root).unwrap();
+            Verifier::builder()
+                .roots(roots)
+                .policy(policy)
+                .build()
+                .unwrap()
+        });
+        let judge = |verifier: &Verifier| {
+            let verdict = verifier.judge(&Presented::new(&self.presented), &name, now());
+            assert!(verdict.is_verified(), "{verdict}");
+        };
+        let accepted = default_provider().signature_verification_algorithms;
+        let bare = || self.bare(accepted, &anchors, &name);
+        let [bare, default, strict] = interleaved([&bare, &|| judge(&default), &|| judge(&strict)]);
+        println!(
+            "{:<29}{:>24}{:>26}{:>19}{:>26}{:>19}",
+            self.name,
+            Spread::of(&bare, 1),
+            Spread::of(&default, 1),
+            Spread::of(&ratios(&default, &bare), 2),
+            Spread::of(&strict, 1),
+            Spread::of(&ratios(&strict, &bare), 2),
+        );
+    }
+
+    /// What rustls' own verifier does.
+    fn bare(
+        &self,
+        accepted: WebPkiSupportedAlgorithms,
+        anchors: &[TrustAnchor<'_>],
+        name: &ServerName<'_>,
+    ) {
+        let (leaf, issuers) = self.presented.split_first().unwrap();
+        let leaf = EndEntityCert::try_from(leaf).unwrap();
+        leaf.verify_for_usage(
+            accepted.all,
+            anchors,
+            issuers,
+            now(),
+            KeyUsage::server_auth(),
+            None,
+            None,
+        )
+        .unwrap();
+        leaf.verify_is_valid_for_subject_name(name).unwrap();
+    }
+}
+
+/// The microseconds that each contender takes, in so many rounds in which each has its turn.
+fn interleaved<const N: usize>(contenders: [&dyn Fn(); N]) -> [Vec<f64>; N] {
+    let mut times = contenders.map(|_| Vec::with_capacity(ROUNDS));
+    // What is found and filled at first use is not to be measured.
+    contenders.iter().for_each(|contender| contender());
+    for _ in 0..ROUNDS {
+        for (times, contender) in times.iter_mut().zip(contenders) {
+            let begun = Instant::now();
+            for _ in 0..TURN {
+                contender();
+            }
+            times.push(begun.elapsed().as_secs_f64() * 1e6 / f64::from(TURN));
+        }
+    }
+    times
+}
+
+fn ratios(times: &[f64], to: &[f64]) -> Vec<f64> {
+    times.iter().zip(to).map(|(time, to)| time / to).collect()
+}
+
+/// A median, and between what it lies.
+struct Spread {
+    sorted: Vec<f64>,
+    digits: usize,
+}
+
+impl Spread {
+    fn of(values: &[f64], digits: usize) -> Self {
+        let mut sorted = values.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        Self { sorted, digits }
+    }
+}
+
+impl fmt::Display for Spread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (sorted, digits) = (&self.sorted, self.digits);
+        let median = sorted.get(sorted.len() / 2).unwrap();
+        let (least, most) = (sorted.first().unwrap(), sorted.last().unwrap());
+        f.pad(&format!(
+            "{median:.digits$} ({least:.digits$}–{most:.digits$})"
+        ))
+    }
+}
+
+/// Short and long chains, of leaves that have the least and of such as public CAs issue today.
+fn chains() -> Vec<Chain> {
+    let mut chains = Vec::new();
+    for (kind, new_key) in [("P-256", p_256 as fn() -> KeyPair), ("RSA-2048", rsa_2048)] {
+        let below = |above: &Authority, name: &str, depth| {
+            CertifiedIssuer::signed_by(authority(name, depth), new_key(), above).unwrap()
+        };
+        let root = CertifiedIssuer::self_signed(authority("root", 2), new_key()).unwrap();
+        let upper = below(&root, "upper", 1);
+        let (only, lower) = (below(&root, "only", 0), below(&upper, "lower", 0));
+        let key = new_key();
+        for (what, leaf) in [("plain", plain()), ("40 names", like_a_public_one(&key))] {
+            for issuers in [&[&only][..], &[&lower, &upper]] {
+                let signed = leaf.signed_by(&key, issuers.first().unwrap()).unwrap();
+                let issuers = issuers.iter().map(|issuer| issuer.der().clone());
+                let presented: Vec<_> = [signed.into()].into_iter().chain(issuers).collect();
+                chains.push(Chain {
+                    name: format!("{} certificates, {kind}, {what}", presented.len()),
+                    presented,
+                    root: root.der().clone(),
+                });
+            }
+        }
+    }
+    chains
+}
+
+type Authority = CertifiedIssuer<'static, KeyPair>;
+
+fn p_256() -> KeyPair {
+    KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap()
+}
+
+fn rsa_2048() -> KeyPair {
+    KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048).unwrap()
+}
+
+fn authority(name: &str, depth: u8) -> CertificateParams {
+    let mut params = certain(name, name);
+    params.not_before = date_time_ymd(2020, 1, 1);
+    params.not_after = date_time_ymd(2035, 1, 1);
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(depth));
+    params.key_usages = vec![
+        KeyUsagePurpose::DigitalSignature,
+        KeyUsagePurpose::KeyCertSign,
+        KeyUsagePurpose::CrlSign,
+    ];
+    if name != "root" {
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        params.custom_extensions = vec![policies(), access()];
+        params.crl_distribution_points = crls();
+    }
+    params
+}
+
+/// The certificate of a server, with what every one of them has to have (BR 7.1.2.7).
+fn plain() -> CertificateParams {
+    let mut params = certain(HOST, "");
+    params.subject_alt_names = vec![SanType::DnsName(HOST.try_into().unwrap())];
+    params.not_before = date_time_ymd(2026, 4, 10);
+    params.not_after = date_time_ymd(2026, 7, 9);
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    params.custom_extensions = vec![policies(), access()];
+    params
+}
+
+/// The same with 40 names, the host's the last of them, and all that is usual besides.
+fn like_a_public_one(key: &KeyPair) -> CertificateParams {
+    let mut params = plain();
+    let other = |i| SanType::DnsName(format!("shop-{i}.example.com").try_into().unwrap());
+    params.subject_alt_names.splice(0..0, (1..40).map(other));
+    params.crl_distribution_points = crls();
+    let id = params.key_identifier(key);
+    params.custom_extensions.extend([
+        extension(&[2, 5, 29, 14], tlv(0x04, &[&id])),
+        // Two timestamps (RFC 6962 §3.3) of 118 bytes each, with signatures of nobody.
+        extension(
+            &[1, 3, 6, 1, 4, 1, 11129, 2, 4, 2],
+            tlv(0x04, &[&[0, 240], &timestamp(), &timestamp()]),
+        ),
+    ]);
+    params
+}
+
+fn certain(common_name: &str, organization: &str) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    let name = &mut params.distinguished_name;
+    *name = DistinguishedName::new();
+    if !organization.is_empty() {
+        name.push(
+            DnType::CountryName,
+            DnValue::PrintableString("DE".try_into().unwrap()),
+        );
+        name.push(DnType::OrganizationName, organization);
+    }
+    name.push(DnType::CommonName, common_name);
+    params.serial_number = Some(SerialNumber::from_slice(&[0x5a; 16]));
+    params.use_authority_key_identifier_extension = true;
+    params
+}
+
+/// certificatePolicies: the Baseline Requirements' `domain-validated`, 2.23.140.1.2.1.
+fn policies() -> CustomExtension {
+    let policy = tlv(0x30, &[&tlv(0x06, &[&[0x67, 0x81, 0x0c, 1, 2, 1]])]);
+    extension(&[2, 5, 29, 32], tlv(0x30, &[&policy]))
+}
+
+/// authorityInfoAccess: where the issuer's certificate is, 1.3.6.1.5.5.7.48.2.
+fn access() -> CustomExtension {
+    let method = tlv(0x06, &[&[0x2b, 6, 1, 5, 5, 7, 0x30, 2]]);
+    let location = tlv(0x86, &[b"http://ca.example.com/issuer.cer"]);
+    let description = tlv(0x30, &[&method, &location]);
+    extension(&[1, 3, 6, 1, 5, 5, 7, 1, 1], tlv(0x30, &[&description]))
+}
+
+fn crls() -> Vec<CrlDistributionPoint> {
+    vec![CrlDistributionPoint {
+        uris: vec!["http://ca.example.com/issuer.crl".to_owned()],
+    }]
+}
+
+fn timestamp() -> Vec<u8> {
+    // Version 1, the log's id, milliseconds, no extensions, ecdsa with SHA-256, the signature.
+    let milliseconds = 1_775_000_000_000_u64.to_be_bytes();
+    [
+        &[0, 118, 0][..],
+        &[7; 32],
+        &milliseconds,
+        &[0, 0, 4, 3, 0, 71],
+        &[9; 71],
+    ]
+    .concat()
+}
+
+fn extension(id: &[u64], value: Vec<u8>) -> CustomExtension {
+    CustomExtension::from_oid_content(id, value)
+}
+
+fn tlv(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
+    let value = parts.concat();
+    let length = value.len() as u8;
+    let header = if length < 0x80 {
+        vec![tag, length]
+    } else {
+        vec![tag, 0x81, length]
+    };
+    [header, value].concat()
+}
+
+/// 2026-06-01.
+fn now() -> UnixTime {
+    UnixTime::since_unix_epoch(Duration::from_secs(1_780_272_000))
+}
+
+const HOST: &str = "www.example.com";
+
+const ROUNDS: usize = 31;
+/// How often a contender is called in its turn.
+const TURN: u32 = 60;
