@@ -97,6 +97,7 @@ const ROOMS: &[&str] = &[
     "tls/extensions",
     "tls/key",
     "tls/certificate",
+    "tls/fields",
     "tls/layout",
     "tls/shown",
 ];
@@ -123,6 +124,7 @@ const DECISIONS: &[&str] = &[
     "tls/demand",
     "tls/diagnose",
     "tls/extensions",
+    "tls/fields",
     "tls/hostname",
     "tls/json",
     "tls/key",

@@ -21,6 +21,7 @@ use x509_cert::der::asn1::{AnyRef, ObjectIdentifier};
 use x509_cert::der::oid::db::{DB, rfc4519};
 use x509_cert::der::{self, Decode, Tag, Tagged};
 
+use super::fields;
 use super::layout::Layout;
 use super::shown::{Shown, ShownSentence, hex};
 
@@ -56,7 +57,7 @@ impl Certificate {
     pub(crate) fn read(der: CertificateDer<'static>) -> Result<Self, MalformedCertificate> {
         // The layout goes first: it bounds the work of the parser.
         let layout = Layout::read(&der).map_err(MalformedCertificate)?;
-        let parsed = x509_cert::Certificate::from_der(&der).map_err(MalformedCertificate)?;
+        let parsed = fields::read(&der).map_err(MalformedCertificate)?;
         Ok(Self(Arc::new(Inner {
             der,
             parsed,

@@ -193,10 +193,9 @@ pub(super) fn unusable_key(
     certificate: &Certificate,
     algorithms: WebPkiSupportedAlgorithms,
 ) -> Option<Reason> {
-    let is_usable = algorithms
-        .all
-        .iter()
-        .any(|algorithm| algorithm.public_key_alg_id().as_ref() == certificate.key_algorithm_der());
+    let kind = certificate.key_algorithm_der();
+    let mut accepted = algorithms.all.iter();
+    let is_usable = accepted.any(|algorithm| algorithm.public_key_alg_id().as_ref() == kind);
     (!is_usable).then(|| {
         Reason::new(
             Code::UnsupportedAlgorithm,

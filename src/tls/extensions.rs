@@ -51,9 +51,13 @@ impl Certificate {
     /// `None` if it does not say; an empty list, which allows nothing, if it says so in a way that
     /// cannot be read.
     pub fn extended_key_usage(&self) -> Option<Vec<String>> {
+        Some(self.purposes()?.iter().map(ToString::to_string).collect())
+    }
+
+    /// The same, to be compared.
+    pub(crate) fn purposes(&self) -> Option<Vec<ObjectIdentifier>> {
         let extension = self.extension(rfc5280::ID_CE_EXT_KEY_USAGE)?;
-        let purposes = Vec::<ObjectIdentifier>::from_der(extension).unwrap_or_default();
-        Some(purposes.iter().map(ToString::to_string).collect())
+        Some(Vec::from_der(extension).unwrap_or_default())
     }
 
     /// Whether it says that its server staples an OCSP response to every handshake: the TLS feature

@@ -24,11 +24,7 @@ use super::shown::{MAX_SHOWN_NAMES, Shown};
 /// address.
 pub fn match_hostname(certificate: &Certificate, host: &str) -> Result<(), Mismatch> {
     match Reference::parse(host) {
-        Some(reference)
-            if reference.is_among(certificate.dns_names(), certificate.ip_addresses()) =>
-        {
-            Ok(())
-        }
+        Some(reference) if reference.is_in(certificate) => Ok(()),
         reference => Err(Mismatch::explain(certificate, host, reference.as_ref())),
     }
 }
@@ -148,17 +144,13 @@ impl<'h> Reference<'h> {
         is_dns_name(name).then_some(Self::Dns(name))
     }
 
-    /// Whether one of these names, as presented in a certificate, is this host. One pass over them.
-    pub(crate) fn is_among<'n>(
-        &self,
-        mut dns_names: impl Iterator<Item = &'n str>,
-        mut addresses: impl Iterator<Item = IpAddr>,
-    ) -> bool {
+    /// Whether one of the names in the certificate is this host.
+    fn is_in(&self, certificate: &Certificate) -> bool {
         match self {
-            Self::Dns(host) => dns_names.any(|name| covers(name, host)),
+            Self::Dns(host) => certificate.dns_names().any(|name| covers(name, host)),
             // IpAddr keeps an IPv4-mapped IPv6 address apart from the IPv4 one, as the entries'
             // lengths do.
-            Self::Ip(host) => addresses.any(|address| address == *host),
+            Self::Ip(host) => certificate.ip_addresses().any(|address| address == *host),
         }
     }
 

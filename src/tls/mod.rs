@@ -35,6 +35,7 @@ pub(crate) mod demand;
 mod diagnose;
 mod extensions;
 pub(crate) mod fault;
+mod fields;
 pub(crate) mod handshake;
 pub(crate) mod hostname;
 pub(crate) mod identity;

@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use x509_cert::der::asn1::ObjectIdentifier;
+use x509_cert::der::oid::db::rfc5280;
 
 use super::certificate::{Anchor, Certificate};
 use super::crypto;
@@ -354,8 +356,8 @@ fn when_valid(error: &webpki::Error) -> Option<UnixTime> {
 }
 
 fn purpose(leaf: &Certificate) -> Option<Reason> {
-    let purposes = leaf.extended_key_usage()?;
-    if purposes.iter().any(|each| each == SERVER_AUTH) {
+    let purposes = leaf.purposes()?;
+    if purposes.contains(&rfc5280::ID_KP_SERVER_AUTH) {
         return None;
     }
     Some(Reason::new(
@@ -367,16 +369,16 @@ fn purpose(leaf: &Certificate) -> Option<Reason> {
     ))
 }
 
-fn describe(mut purposes: Vec<String>) -> String {
+fn describe(mut purposes: Vec<ObjectIdentifier>) -> String {
     let more = purposes.len().saturating_sub(MAX_SHOWN_NAMES);
     purposes.truncate(MAX_SHOWN_NAMES);
-    let named: Vec<&str> = purposes
+    let named: Vec<_> = purposes
         .iter()
-        .map(|purpose| match purpose.as_str() {
-            CLIENT_AUTH => "client authentication",
-            CODE_SIGNING => "code signing",
-            EMAIL_PROTECTION => "e-mail protection",
-            other => other,
+        .map(|purpose| match *purpose {
+            rfc5280::ID_KP_CLIENT_AUTH => "client authentication".into(),
+            rfc5280::ID_KP_CODE_SIGNING => "code signing".into(),
+            rfc5280::ID_KP_EMAIL_PROTECTION => "e-mail protection".into(),
+            other => other.to_string(),
         })
         .collect();
     match (named.is_empty(), more) {
@@ -422,12 +424,6 @@ fn unread(host: String, reason: Reason, now: UnixTime) -> Findings {
         staple: None,
     }
 }
-
-/// RFC 5280 §4.2.1.12.
-const SERVER_AUTH: &str = "1.3.6.1.5.5.7.3.1";
-const CLIENT_AUTH: &str = "1.3.6.1.5.5.7.3.2";
-const CODE_SIGNING: &str = "1.3.6.1.5.5.7.3.3";
-const EMAIL_PROTECTION: &str = "1.3.6.1.5.5.7.3.4";
 
 const NO_PATH: &str = "no path to a root was found";
 const UNREAD: &str = "there is no certificate to look at";
