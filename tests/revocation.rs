@@ -17,7 +17,7 @@ mod proof;
 #[expect(dead_code, reason = "the proof needs more of it")]
 mod server;
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use crl::{
     CRL_NUMBER, Crl, INTEGER, SEQUENCE, authority_key_id, entry, extension, key_id, number, place,
@@ -30,7 +30,7 @@ use rcgen::{
     RevocationReason, RevokedCertParams, SerialNumber, date_time_ymd,
 };
 use rustls::pki_types::{ServerName, UnixTime};
-use server::{Manner, Site, Speaks};
+use server::{Manner, Site, Speaks, run};
 use urlfetch::tls::{
     CrlStore, ExpirationPolicy, Outcome, Policy, Presented, RevocationCheckDepth, Subject,
     UnknownStatusPolicy, Verdict, Verifier,
@@ -1154,17 +1154,6 @@ fn root_of(usages: &[KeyUsagePurpose]) -> Authority {
 
 fn pair() -> KeyPair {
     KeyPair::generate().unwrap()
-}
-
-fn run<F: Future>(future: F) -> F::Output {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    let limit = Duration::from_secs(60);
-    runtime
-        .block_on(async { tokio::time::timeout(limit, future).await })
-        .expect("a test hangs")
 }
 
 const HOST: &str = "host.test";

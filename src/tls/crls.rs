@@ -286,31 +286,8 @@ impl Held {
     }
 
     fn add_folder(&mut self, path: &Path, form: Form) -> Result<(), Fault> {
-        let folder = path_name(path);
-        let mut usable = 0;
-        let mut faults = Vec::new();
-        for member in sources::folder(&folder, path)? {
-            match Source::member(path_name(&member), &member, Limit::CRLS) {
-                Ok(source) => {
-                    let (more, broken) = self.add_source(&source, form);
-                    usable += more;
-                    faults.extend(broken);
-                }
-                Err(fault) => faults.push(fault),
-            }
-        }
-        if usable == 0 {
-            let problem = match faults.first() {
-                Some(first) => Problem::NoUsableMember {
-                    wanted: "CRL",
-                    skipped: faults.len(),
-                    first: format!("{}: {}", first.source(), first.reason()),
-                },
-                // Links that lead to each other.
-                None => Problem::EmptyFolder,
-            };
-            return Err(Fault::of(&folder, problem));
-        }
+        let add = |source: &Source| self.add_source(source, form);
+        let faults = sources::read_folder(path, path_name, Limit::CRLS, "CRL", add)?;
         self.skipped.extend(faults.into_iter().map(Skipped::from));
         Ok(())
     }

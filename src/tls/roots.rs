@@ -290,34 +290,10 @@ impl Held {
         added.map_err(|problem| source.fault(problem))
     }
 
-    /// A folder's files, so far as they can be used. The name of what is read is made from its
-    /// path.
     fn add_folder(&mut self, path: &Path, name: impl Fn(&Path) -> Arc<str>) -> Result<(), Fault> {
-        let folder = name(path);
-        let mut usable = 0;
-        let mut faults = Vec::new();
-        for member in sources::folder(&folder, path)? {
-            match Source::member(name(&member), &member, Limit::CERTIFICATES) {
-                Ok(source) => {
-                    let (more, broken) = self.add_entries(&source);
-                    usable += more;
-                    faults.extend(broken);
-                }
-                Err(fault) => faults.push(fault),
-            }
-        }
-        if usable == 0 {
-            let problem = match faults.first() {
-                Some(first) => Problem::NoUsableMember {
-                    wanted: "CA certificate",
-                    skipped: faults.len(),
-                    first: format!("{}: {}", first.source(), first.reason()),
-                },
-                // Links that lead to each other.
-                None => Problem::EmptyFolder,
-            };
-            return Err(Fault::of(&folder, problem));
-        }
+        let add = |source: &Source| self.add_entries(source);
+        let (limit, wanted) = (Limit::CERTIFICATES, "CA certificate");
+        let faults = sources::read_folder(path, name, limit, wanted, add)?;
         faults.into_iter().for_each(|fault| self.skip(fault));
         Ok(())
     }

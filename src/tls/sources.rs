@@ -157,7 +157,7 @@ impl Limit {
 /// The paths in a folder, sorted, so that the same folder always reads the same. A link to a
 /// neighbour is left out, for that is the same file: `openssl rehash` makes at least one for each
 /// certificate.
-pub(crate) fn folder(name: &Arc<str>, path: &Path) -> Result<Vec<PathBuf>, Fault> {
+fn folder(name: &Arc<str>, path: &Path) -> Result<Vec<PathBuf>, Fault> {
     let metadata = fs::metadata(path).map_err(|error| Fault::of(name, error.into()))?;
     if !metadata.is_dir() {
         return Err(Fault::of(name, Problem::IsFile));
@@ -176,6 +176,47 @@ pub(crate) fn folder(name: &Arc<str>, path: &Path) -> Result<Vec<PathBuf>, Fault
     let mut paths: Vec<PathBuf> = distinct.map(DirEntry::path).collect();
     paths.sort();
     Ok(paths)
+}
+
+/// Reads a folder's files, so far as they can be used, and gives back what is wrong with the rest.
+/// `add` says of one how much of it is usable, and what is not; `name` makes a name from a path.
+///
+/// # Errors
+///
+/// If the folder cannot be read, or nothing in it is what is `wanted`.
+pub(crate) fn read_folder(
+    path: &Path,
+    name: impl Fn(&Path) -> Arc<str>,
+    limit: Limit,
+    wanted: &'static str,
+    mut add: impl FnMut(&Source) -> (usize, Vec<Fault>),
+) -> Result<Vec<Fault>, Fault> {
+    let whole = name(path);
+    let mut usable = 0;
+    let mut faults = Vec::new();
+    for member in folder(&whole, path)? {
+        match Source::member(name(&member), &member, limit) {
+            Ok(source) => {
+                let (more, broken) = add(&source);
+                usable += more;
+                faults.extend(broken);
+            }
+            Err(fault) => faults.push(fault),
+        }
+    }
+    if usable > 0 {
+        return Ok(faults);
+    }
+    let problem = match faults.first() {
+        Some(first) => Problem::NoUsableMember {
+            wanted,
+            skipped: faults.len(),
+            first: format!("{}: {}", first.source(), first.reason()),
+        },
+        // Links that lead to each other.
+        None => Problem::EmptyFolder,
+    };
+    Err(Fault::of(&whole, problem))
 }
 
 /// A path as messages write it: what could act on a terminal is escaped, and other letters are left

@@ -1,11 +1,9 @@
 //! Over TLS 1.2 and 1.3, HTTP/1.1 and h2: what is stapled is judged before a request goes out, is
 //! kept with the session, and is judged again whenever the session is resumed.
 
-use std::future::Future;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::SeqCst};
-use std::time::Duration;
 
 use rcgen::{CertificateParams, KeyPair};
 use rustls::HandshakeKind;
@@ -17,7 +15,7 @@ use urlfetch::{Client, Error, ErrorKind};
 
 use super::ocsp::{HOUR, Response, moment, revoked, unknown};
 use super::proof::{Authority, Chain, issue, leaf, root, store};
-use super::server::{BODY, Seen, Site, Speaks};
+use super::server::{BODY, FULL, RESUMED, Seen, Site, Speaks, run};
 use super::{must_staple, revocation};
 
 #[test]
@@ -56,7 +54,7 @@ fn a_good_staple_is_told_and_a_bad_one_is_refused_before_a_byte_of_the_request()
                     let verdict = run(fetched(&client, site));
                     let told = verdict.staple().map(|told| told.status());
                     assert_eq!(told, staple.map(|_| CertStatus::Good));
-                    assert_eq!(kinds(site), [FULL]);
+                    assert_eq!(run(site.kinds()), [FULL]);
                 }
                 Some(code) => {
                     let error = run(refused(&client, site));
@@ -82,7 +80,7 @@ fn who_must_staple_does_so_or_is_refused() {
         for _ in 0..2 {
             assert!(run(fetched(&client, site)).staple().is_some());
         }
-        assert_eq!(kinds(site), [FULL, RESUMED]);
+        assert_eq!(run(site.kinds()), [FULL, RESUMED]);
     });
 }
 
@@ -98,7 +96,7 @@ fn a_session_is_resumed_while_its_staple_is_fresh_and_no_longer() {
                 assert_eq!(*revocation(&verdict), Outcome::Passed);
                 let told = verdict.staple().unwrap();
                 assert_eq!(told.next_update(), Some(moment(HOUR)));
-                assert_eq!(kinds(site), [kind], "{at}");
+                assert_eq!(run(site.kinds()), [kind], "{at}");
             }
             // A new one takes its place, in a full handshake.
             world.set_clock(HOUR + 1);
@@ -107,7 +105,7 @@ fn a_session_is_resumed_while_its_staple_is_fresh_and_no_longer() {
                 let verdict = run(fetched(&client, site));
                 let told = verdict.staple().unwrap();
                 assert_eq!(told.next_update(), Some(moment(2 * HOUR)));
-                assert_eq!(kinds(site), expected);
+                assert_eq!(run(site.kinds()), expected);
             }
             // Or is no better.
             world.set_clock(2 * HOUR + 1);
@@ -142,7 +140,7 @@ fn a_session_without_a_staple_stays_one() {
         }
         world.set_clock(HOUR + 1);
         assert_eq!(run(fetched(&client, site)).staple(), None);
-        assert_eq!(kinds(site), [FULL, FULL, RESUMED, RESUMED]);
+        assert_eq!(run(site.kinds()), [FULL, FULL, RESUMED, RESUMED]);
     });
 }
 
@@ -166,7 +164,7 @@ fn who_was_seen_revoked_is_not_resumed_from_a_session_of_before() {
             site.exchange_sessions(before);
             good();
             run(fetched(&client, site));
-            assert_eq!(kinds(site), [FULL, None, FULL]);
+            assert_eq!(run(site.kinds()), [FULL, None, FULL]);
         }
     });
 }
@@ -184,7 +182,7 @@ fn a_staple_serves_one_origin() {
         nothing_was_sent(&run(other.seen()), &[None]);
         // Nor does the refusal of the one cost the other its session.
         run(fetched(&client, &site));
-        assert_eq!(kinds(&site), [FULL, RESUMED]);
+        assert_eq!(run(site.kinds()), [FULL, RESUMED]);
         other.present_stapled(&world.chain, &world.key, Some(world.good_until(2 * HOUR)));
         for (at, one, two) in [(0, RESUMED, FULL), (HOUR, RESUMED, RESUMED)] {
             world.set_clock(at);
@@ -192,7 +190,7 @@ fn a_staple_serves_one_origin() {
                 let verdict = run(fetched(&client, site));
                 let told = verdict.staple().unwrap();
                 assert_eq!(told.next_update(), Some(moment(until)));
-                assert_eq!(kinds(site), [kind]);
+                assert_eq!(run(site.kinds()), [kind]);
             }
         }
     }
@@ -210,12 +208,12 @@ fn with_a_ninth_leaf_all_sessions_of_its_origin_are_forgotten() {
                 site.forget_sessions();
                 site.present_stapled(&world.chain, &world.key, Some(world.good_until(HOUR)));
                 assert!(run(fetched(&client, site)).staple().is_some());
-                assert_eq!(kinds(site), [FULL]);
+                assert_eq!(run(site.kinds()), [FULL]);
             }
             let then = [[RESUMED, RESUMED], [FULL, RESUMED]];
             for expected in then[usize::from(leaves == 9)] {
                 assert!(run(fetched(&client, site)).staple().is_some());
-                assert_eq!(kinds(site), [expected], "{leaves}");
+                assert_eq!(run(site.kinds()), [expected], "{leaves}");
             }
         }
     });
@@ -236,7 +234,7 @@ fn where_nothing_is_demanded_a_resumed_session_is_reported_on_as_the_full_one_wa
             });
             assert_eq!(verdict.reason().unwrap().code(), "revoked");
             assert_eq!(verdict.staple().unwrap().status(), CertStatus::Revoked);
-            assert_eq!(kinds(site), [kind]);
+            assert_eq!(run(site.kinds()), [kind]);
         }
         assert_eq!(run(refused(&client, site)).code(), "revoked");
         nothing_was_sent(&run(site.seen()), &[None]);
@@ -264,7 +262,7 @@ fn a_stream_for_another_protocol_goes_the_same_way() {
             run(async { converse(connect().await.unwrap()).await });
             run(async { converse(wrap().await.unwrap()).await });
         }
-        assert_eq!(kinds(&site), [FULL, FULL, RESUMED, RESUMED]);
+        assert_eq!(run(site.kinds()), [FULL, FULL, RESUMED, RESUMED]);
 
         world.set_clock(HOUR + 1);
         site.present_stapled(&world.chain, &world.key, Some(world.good_until(2 * HOUR)));
@@ -272,7 +270,7 @@ fn a_stream_for_another_protocol_goes_the_same_way() {
         // A stream that somebody else opened cannot be opened anew, but the next one is.
         assert_eq!(run(wrap()).unwrap_err().code(), "staple-invalid");
         run(async { converse(wrap().await.unwrap()).await });
-        assert_eq!(kinds(&site), [RESUMED, FULL, RESUMED, FULL]);
+        assert_eq!(run(site.kinds()), [RESUMED, FULL, RESUMED, FULL]);
     }
 }
 
@@ -376,11 +374,6 @@ fn nothing_was_sent(seen: &[Seen], kinds: &[Option<HandshakeKind>]) {
     }
 }
 
-fn kinds(site: &Site) -> Vec<Option<HandshakeKind>> {
-    let seen = run(site.seen());
-    seen.iter().map(|seen| seen.handshake).collect()
-}
-
 /// Runs a test over each TLS and each HTTP, with a world and a site of its own.
 fn each(test: impl Fn(&World, &Site)) {
     for tls12 in [true, false] {
@@ -390,19 +383,4 @@ fn each(test: impl Fn(&World, &Site)) {
     }
 }
 
-/// Runs a future in a runtime of its own. No connection outlives it, so that the next one opens a
-/// connection anew: tickets belong to a client, connections to a runtime.
-fn run<F: Future>(future: F) -> F::Output {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    let limit = Duration::from_secs(60);
-    runtime
-        .block_on(async { tokio::time::timeout(limit, future).await })
-        .expect("a test hangs")
-}
-
 const HOST: &str = "site.test";
-const FULL: Option<HandshakeKind> = Some(HandshakeKind::Full);
-const RESUMED: Option<HandshakeKind> = Some(HandshakeKind::Resumed);
