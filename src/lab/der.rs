@@ -1,6 +1,7 @@
 //! The certificates that rcgen will not mint: X.509 version 1, and one whose signature is wrong.
 //!
-//! Just enough DER (X.690 §10) to write RFC 5280 §4.1 without version and extensions.
+//! Just enough DER (X.690 §10) to write RFC 5280 §4.1 without version and extensions, and what is
+//! said by OCSP beside it.
 
 use rcgen::{CertificateParams, Error, KeyPair, PublicKeyData, SigningKey};
 use rustls::pki_types::CertificateDer;
@@ -30,7 +31,7 @@ pub(super) fn version_1(
     let to_be_signed = tlv(
         SEQUENCE,
         &[
-            &tlv(INTEGER, &[&[1]]),
+            &integer(1),
             &algorithm,
             &common_name(issuer),
             &validity,
@@ -38,17 +39,7 @@ pub(super) fn version_1(
             &key.subject_public_key_info(),
         ],
     );
-    let signature = issuer_key.sign(&to_be_signed)?;
-    // The leading zero counts the unused bits of the last octet (X.690 §8.6.2.2).
-    let certificate = tlv(
-        SEQUENCE,
-        &[
-            &to_be_signed,
-            &algorithm,
-            &tlv(BIT_STRING, &[&[0], &signature]),
-        ],
-    );
-    Ok(CertificateDer::from(certificate))
+    signed(&to_be_signed, issuer_key).map(CertificateDer::from)
 }
 
 /// The same certificate with the last bit of its signature flipped: still DER, and never a valid
@@ -70,8 +61,28 @@ pub(super) fn subject_key_identifier(params: &CertificateParams, key: &KeyPair) 
     tlv(OCTET_STRING, &[&params.key_identifier(key)])
 }
 
+/// The value of a TLS Feature extension (RFC 7633 §4) that promises a stapled OCSP response: the
+/// number of the TLS extension `status_request` (RFC 6066 §8).
+pub(super) fn status_request() -> Vec<u8> {
+    tlv(SEQUENCE, &[&integer(5)])
+}
+
+/// What is signed, by which algorithm, and the signature: a certificate (RFC 5280 §4.1), or a
+/// BasicOCSPResponse (RFC 6960 §4.2.1).
+///
+/// # Errors
+///
+/// If the key does not sign.
+pub(super) fn signed(to_be_signed: &[u8], key: &impl SigningKey) -> Result<Vec<u8>, Error> {
+    let signature = key.sign(to_be_signed)?;
+    // The leading zero counts the unused bits of the last octet (X.690 §8.6.2.2).
+    let signature = tlv(BIT_STRING, &[&[0], &signature]);
+    let algorithm = tlv(SEQUENCE, &[ECDSA_WITH_SHA256]);
+    Ok(tlv(SEQUENCE, &[to_be_signed, &algorithm, &signature]))
+}
+
 /// A name with a common name only, encoded as rcgen encodes it.
-fn common_name(name: &str) -> Vec<u8> {
+pub(super) fn common_name(name: &str) -> Vec<u8> {
     let attribute = tlv(
         SEQUENCE,
         &[COMMON_NAME, &tlv(UTF8_STRING, &[name.as_bytes()])],
@@ -79,8 +90,18 @@ fn common_name(name: &str) -> Vec<u8> {
     tlv(SEQUENCE, &[&tlv(SET, &[&attribute])])
 }
 
+/// A number in the fewest octets that begin with a bit of zero, as it has no sign (X.690 §8.3).
+pub(super) fn integer(value: u64) -> Vec<u8> {
+    let octets = [&[0], &value.to_be_bytes()[..]].concat();
+    let needless = octets
+        .windows(2)
+        .take_while(|two| matches!(two, [0, 0..0x80]))
+        .count();
+    tlv(INTEGER, &[octets.get(needless..).unwrap_or_default()])
+}
+
 /// Tag, length, and the parts one after the other.
-fn tlv(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
+pub(super) fn tlv(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
     let content = parts.concat();
     let length = content.len().to_be_bytes();
     let significant = length.iter().copied().skip_while(|&byte| byte == 0);
@@ -98,10 +119,10 @@ fn tlv(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
 
 const INTEGER: u8 = 0x02;
 const BIT_STRING: u8 = 0x03;
-const OCTET_STRING: u8 = 0x04;
+pub(super) const OCTET_STRING: u8 = 0x04;
 const UTF8_STRING: u8 = 0x0c;
 const UTC_TIME: u8 = 0x17;
-const SEQUENCE: u8 = 0x30;
+pub(super) const SEQUENCE: u8 = 0x30;
 const SET: u8 = 0x31;
 
 /// OBJECT IDENTIFIER 2.5.4.3, id-at-commonName.
@@ -128,6 +149,19 @@ mod tests {
             let der = tlv(OCTET_STRING, &[&vec![7; length]]);
             assert_eq!(der[..head.len()], head);
             assert_eq!(der.len(), head.len() + length);
+        }
+    }
+
+    #[test]
+    fn integers() {
+        for (value, octets) in [
+            (0, &[0][..]),
+            (127, &[127]),
+            (128, &[0, 128]),
+            (256, &[1, 0]),
+            (u64::MAX, &[0, 255, 255, 255, 255, 255, 255, 255, 255]),
+        ] {
+            assert_eq!(integer(value), tlv(INTEGER, &[octets]), "{value}");
         }
     }
 

@@ -37,6 +37,7 @@
 mod coding;
 mod der;
 mod meter;
+mod ocsp;
 mod pki;
 mod raw;
 mod reply;

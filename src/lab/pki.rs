@@ -10,6 +10,7 @@ use rcgen::{
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
+use super::ocsp::Response;
 use super::{Scenario, der};
 
 /// The lab's authorities and keys. Certificates of servers are minted as they are asked for.
@@ -69,7 +70,7 @@ impl Pki {
     /// What the server of this scenario presents: its own certificate first.
     pub(super) fn chain(&self, scenario: Scenario) -> Result<Vec<CertificateDer<'static>>, Error> {
         let key = &self.server_key;
-        let mut params = leaf(names(scenario), FIRST_SERVER_SERIAL + scenario as u64, key)?;
+        let mut params = leaf(names(scenario), serial(scenario), key)?;
         match scenario {
             Scenario::CommonNameOnly => params.subject_alt_names.clear(),
             Scenario::Expired => params.not_after = date_time_ymd(2001, 1, 1),
@@ -81,6 +82,10 @@ impl Pki {
             Scenario::CaAsLeaf | Scenario::SelfSignedCa => {
                 params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
                 params.custom_extensions.clear();
+            }
+            Scenario::Stapled | Scenario::MissingStaple => {
+                let promise = CustomExtension::from_oid_content(TLS_FEATURE, der::status_request());
+                params.custom_extensions.push(promise);
             }
             _ => {}
         }
@@ -107,6 +112,19 @@ impl Pki {
             }
             _ => vec![issued(&self.intermediate)?, intermediate],
         })
+    }
+
+    /// The OCSP response that the server of this scenario staples, if it does: the intermediate's.
+    pub(super) fn staple(&self, scenario: Scenario) -> Result<Option<Vec<u8>>, Error> {
+        let response = match scenario {
+            Scenario::Stapled => Response::good(serial(scenario)),
+            Scenario::Revoked => Response::revoked(serial(scenario)),
+            Scenario::StapleOfAnother => Response::good(serial(Scenario::Stapled)),
+            Scenario::StaleStaple => Response::stale(serial(scenario)),
+            _ => return Ok(None),
+        };
+        let response = response.sign(INTERMEDIATE, self.intermediate.key())?;
+        Ok(Some(response))
     }
 
     /// The key of every server.
@@ -156,6 +174,11 @@ fn names(scenario: Scenario) -> Vec<String> {
     vec![name.to_owned()]
 }
 
+/// The serial number of the certificate.
+fn serial(scenario: Scenario) -> u64 {
+    FIRST_SERVER_SERIAL + scenario as u64
+}
+
 /// The certificate of a server, as the CA/Browser Forum's Baseline Requirements (§7.1.2.7) have it.
 fn leaf(names: Vec<String>, serial: u64, key: &KeyPair) -> Result<CertificateParams, Error> {
     let mut params = CertificateParams::new(names.clone())?;
@@ -197,6 +220,8 @@ const INTERMEDIATE: &str = "urlfetch lab intermediate";
 const FIRST_SERVER_SERIAL: u64 = 16;
 /// 2.5.29.14 (RFC 5280 §4.2.1.2).
 const SUBJECT_KEY_IDENTIFIER: &[u64] = &[2, 5, 29, 14];
+/// 1.3.6.1.5.5.7.1.24 (RFC 7633 §6).
+const TLS_FEATURE: &[u64] = &[1, 3, 6, 1, 5, 5, 7, 1, 24];
 
 #[cfg(test)]
 mod tests {

@@ -98,6 +98,8 @@ scenarios! {
         "A certificate with 1,000 names, of which the last one matches.";
     Tls12Only "tls12-only" => Fetched,
         "A valid certificate on a server that speaks TLS 1.2 and nothing newer.";
+    Stapled "stapled" => Fetched,
+        "A certificate that promises a stapled OCSP response, and a good one is stapled.";
 
     WrongHost "wrong-host" => Refused("hostname-mismatch"),
         "A certificate for `www.wrong-host.lab.test`, asked for without the `www`.";
@@ -131,6 +133,14 @@ scenarios! {
         "A valid certificate with one bit of its signature flipped.";
     Version1 "version-1" => Refused("unsupported-version"),
         "An X.509 version 1 certificate: no extensions, the host in the common name.";
+    Revoked "revoked" => Refused("revoked"),
+        "The stapled OCSP response says that the certificate was revoked: its key is compromised.";
+    StapleOfAnother "staple-of-another" => Refused("staple-invalid"),
+        "The stapled OCSP response is a good one, and is about another certificate.";
+    StaleStaple "stale-staple" => Refused("staple-invalid"),
+        "A good OCSP response is stapled, which was to be replaced in January 2000.";
+    MissingStaple "missing-staple" => Refused("staple-missing"),
+        "A certificate that promises a stapled OCSP response (RFC 7633), and none is stapled.";
 
     OldTls "old-tls" => Failed("tls"),
         "A server that answers with TLS 1.1, whatever it is offered.";

@@ -141,8 +141,8 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Leash {
     }
 }
 
-/// TLS with the scenario's certificate. The key is paired with it unchecked: rustls would refuse
-/// some of what is served.
+/// TLS with the scenario's certificate, and what is stapled to it. The key is paired with it
+/// unchecked: rustls would refuse some of what is served.
 fn acceptor(scenario: Scenario, pki: &Pki, alpn: &[&[u8]]) -> io::Result<TlsAcceptor> {
     let provider = provider();
     let key = provider
@@ -150,7 +150,10 @@ fn acceptor(scenario: Scenario, pki: &Pki, alpn: &[&[u8]]) -> io::Result<TlsAcce
         .load_private_key(pki.server_key())
         .map_err(io::Error::other)?;
     let chain = pki.chain(scenario).map_err(io::Error::other)?;
-    let certified = SingleCertAndKey::from(CertifiedKey::new(chain, key));
+    let certified = SingleCertAndKey::from(CertifiedKey {
+        ocsp: pki.staple(scenario).map_err(io::Error::other)?,
+        ..CertifiedKey::new(chain, key)
+    });
 
     let versions = match scenario {
         Scenario::Tls12Only => &[&rustls::version::TLS12],

@@ -16,7 +16,7 @@ pub(crate) fn provider() -> Arc<CryptoProvider> {
 
 /// SHA-1, by which OCSP identifies issuers and responders (RFC 6960 §4.1.1, §4.2.1). It tells whom
 /// a response means; who signed it, and what, is for the signature to prove.
-pub(super) fn sha1(bytes: &[u8]) -> digest::Digest {
+pub(crate) fn sha1(bytes: &[u8]) -> digest::Digest {
     digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, bytes)
 }
 

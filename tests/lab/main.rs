@@ -6,6 +6,8 @@
     reason = "what fails here fails a test"
 )]
 
+mod staples;
+
 use std::collections::BTreeSet;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -21,7 +23,8 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use urlfetch::lab::{Expected, Lab, Scenario};
 
-/// What rustls calls each refusal; the code beside it in `Scenario` is ours.
+/// What rustls calls each refusal; the code beside it in `Scenario` is ours. What rustls does not
+/// refuse is in [`staples`].
 const REFUSALS: &[(Scenario, &str)] = &[
     (Scenario::WrongHost, "NotValidForName"),
     (Scenario::ValidForAnotherSite, "NotValidForName"),
@@ -68,9 +71,10 @@ async fn each_bad_certificate_is_refused_for_its_own_reason_and_receives_nothing
 }
 
 #[test]
-fn the_table_of_refusals_is_whole() {
+fn the_tables_of_refusals_are_whole() {
     let refused = Scenario::all().filter(|it| matches!(it.expected(), Expected::Refused(_)));
-    assert!(refused.eq(REFUSALS.iter().map(|(scenario, _)| *scenario)));
+    let tables = [REFUSALS, staples::UNSEEN].concat();
+    assert!(refused.eq(tables.iter().map(|(scenario, _)| *scenario)));
 }
 
 #[tokio::test]
@@ -514,18 +518,10 @@ fn config(
     versions: &[&'static rustls::SupportedProtocolVersion],
     identity: Option<(&str, &str)>,
 ) -> ClientConfig {
-    let mut roots = RootCertStore::empty();
-    roots
-        .add(CertificateDer::from_pem_slice(lab.ca_pem().as_bytes()).unwrap())
-        .unwrap();
-    assert_eq!(
-        lab.ca_der(),
-        &*CertificateDer::from_pem_slice(lab.ca_pem().as_bytes()).unwrap()
-    );
     let config = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(versions)
         .unwrap()
-        .with_root_certificates(roots);
+        .with_root_certificates(roots(lab));
     match identity {
         Some((certificate, key)) => {
             let chain = vec![CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap()];
@@ -534,6 +530,14 @@ fn config(
         }
         None => config.with_no_client_auth(),
     }
+}
+
+fn roots(lab: &Lab) -> RootCertStore {
+    let ca = CertificateDer::from_pem_slice(lab.ca_pem().as_bytes()).unwrap();
+    assert_eq!(lab.ca_der(), &*ca);
+    let mut roots = RootCertStore::empty();
+    roots.add(ca).unwrap();
+    roots
 }
 
 fn provider() -> Arc<CryptoProvider> {
