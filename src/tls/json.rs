@@ -239,6 +239,7 @@ mod tests {
     use serde_json::{json, to_value};
 
     use super::super::certificate::forge::*;
+    use super::super::verdict::{Code, Findings};
     use super::*;
 
     #[test]
@@ -278,6 +279,37 @@ mod tests {
                 "source": "a.pem",
             })
         );
+    }
+
+    #[test]
+    fn the_reasons_are_bounded_and_so_is_the_whole() {
+        let text = "\\".repeat(253);
+        let name = name(&[(CN, 0x0c, text.as_bytes()), (O, 0x0c, text.as_bytes())]);
+        let certificate = Forged {
+            subject: name,
+            extensions: vec![alternative_names(&[(DNS, text.as_bytes()); 9])],
+            ..Forged::default()
+        }
+        .certificate();
+        let sentence = |i| format!("{i}: {}", text.repeat(4));
+        let reason = |i| Reason::new(Code::Profile, sentence(i)).with_hint(text.as_str());
+        let verdict = Verdict::new(Findings {
+            host: "a.example".into(),
+            judged_at: UnixTime::since_unix_epoch(Duration::ZERO),
+            reasons: (0..1_000).map(reason).collect(),
+            skipped: Vec::new(),
+            chain: vec![certificate.clone(); 1_000],
+            anchor: Some(Anchor::new(certificate, "a.pem".into())),
+            staple: None,
+        });
+        let shown = to_value(&verdict).unwrap();
+        assert_eq!(shown["reasons"].as_array().unwrap().len(), 32);
+        assert_eq!(shown["reasons_total"], 1_000);
+        assert_eq!(shown["reasons"][31]["sentence"], sentence(31));
+        assert_eq!(shown["chain"].as_array().unwrap().len(), 8);
+        assert_eq!(shown["chain_total"], 1_000);
+        let length = shown.to_string().len();
+        assert!((100_000..256 << 10).contains(&length), "{length}");
     }
 
     #[test]
