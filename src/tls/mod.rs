@@ -44,6 +44,7 @@ mod json;
 mod key;
 mod layout;
 mod listed;
+mod memo;
 mod ocsp;
 mod path;
 mod pin;

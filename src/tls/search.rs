@@ -9,6 +9,7 @@ use rustls::pki_types::{CertificateDer, SignatureVerificationAlgorithm, UnixTime
 use webpki::{EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeIdIter, KeyUsage, VerifiedPath};
 
 use super::certificate::Certificate;
+use super::memo::Remembering;
 use super::path::Path;
 use super::rollover::Rollover;
 use super::roots::RootStore;
@@ -22,7 +23,9 @@ pub(super) struct Search<'a> {
     /// The same, read when first needed; `None` if that cannot be done.
     issuers: Vec<OnceCell<Option<Certificate>>>,
     roots: &'a RootStore,
-    algorithms: WebPkiSupportedAlgorithms,
+    accepted: WebPkiSupportedAlgorithms,
+    /// The same, which look into a memo first.
+    remembering: Vec<Remembering<'a>>,
 }
 
 /// What came of the examination of a path whose signatures fit.
@@ -41,7 +44,8 @@ impl<'a> Search<'a> {
         leaf_der: &'a CertificateDer<'a>,
         issuers_der: &'a [CertificateDer<'a>],
         roots: &'a RootStore,
-        algorithms: WebPkiSupportedAlgorithms,
+        accepted: WebPkiSupportedAlgorithms,
+        remembering: Vec<Remembering<'a>>,
     ) -> Self {
         Self {
             leaf,
@@ -49,7 +53,8 @@ impl<'a> Search<'a> {
             issuers_der,
             issuers: issuers_der.iter().map(|_| OnceCell::new()).collect(),
             roots,
-            algorithms,
+            accepted,
+            remembering,
         }
     }
 
@@ -81,12 +86,13 @@ impl<'a> Search<'a> {
                 false => Err(webpki::Error::UnknownIssuer),
             }
         };
-        let algorithms = self.algorithms.all;
-        let mut result = self.verify(algorithms, self.issuers_der, moment, usage, &|candidate| {
+        let remembering = self.remembering.iter().map(|each| each as _);
+        let algorithms: Vec<&dyn SignatureVerificationAlgorithm> = remembering.collect();
+        let mut result = self.verify(&algorithms, self.issuers_der, moment, usage, &|candidate| {
             take(self.read(candidate)?)
         });
         if best.borrow().is_none() && result.as_ref().is_err_and(leaves_hope) {
-            let (issuers, algorithms) = (self.issuers(), self.algorithms);
+            let (issuers, algorithms) = (self.issuers(), self.accepted);
             let rollover = Rollover::among(self.leaf, issuers, self.roots, algorithms, moment);
             if let Some(rollover) = rollover {
                 let (algorithms, issuers) = (rollover.algorithms(), rollover.issuers());

@@ -15,6 +15,7 @@ use super::certificate::{Anchor, Certificate};
 use super::crypto;
 use super::diagnose::{Pathless, expired, expires_soon, not_yet_valid, unusable_key};
 use super::hostname::match_hostname;
+use super::memo::Memo;
 use super::path::Path;
 use super::policy::Policy;
 use super::roots::RootStore;
@@ -46,6 +47,7 @@ struct Judge {
     roots: RootStore,
     policy: Policy,
     algorithms: WebPkiSupportedAlgorithms,
+    memo: Memo,
 }
 
 impl Verifier {
@@ -60,6 +62,9 @@ impl Verifier {
     /// path-building calls and name comparisons, and by [`Presented`]'s bounds. A self-signed leaf
     /// that is itself among the roots is judged as webpki does: it is a path of its own, unless it
     /// says that it is a CA.
+    ///
+    /// Signatures that held within the last hour are not checked again: up to 256 of them are
+    /// remembered. That is all that is: everything else is judged anew each time.
     pub fn judge(
         &self,
         presented: &Presented<'_>,
@@ -122,6 +127,7 @@ impl VerifierBuilder {
             roots,
             policy: self.policy,
             algorithms: crypto::provider().signature_verification_algorithms,
+            memo: Memo::default(),
         })))
     }
 }
@@ -220,6 +226,7 @@ impl Judge {
             presented.issuers,
             &self.roots,
             self.algorithms,
+            self.memo.before(self.algorithms, now),
         );
         // A leaf that is at fault by itself stops webpki before it looks for an issuer. It is
         // refused already, so the path is then sought at a moment and for a purpose that the leaf
@@ -432,3 +439,39 @@ const UNREAD: &str = "there is no certificate to look at";
 const MAX_PRESENTED: usize = 64;
 /// And most bytes of them.
 const MAX_PRESENTED_BYTES: usize = 256 << 10;
+
+#[cfg(all(test, feature = "lab"))]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn signatures_are_remembered_from_one_judgement_to_the_next() {
+        let signed = |issuer: &rcgen::Issuer<'_, rcgen::KeyPair>, name: &str| {
+            let params = rcgen::CertificateParams::new([name.to_owned()]).unwrap();
+            let key = rcgen::KeyPair::generate().unwrap();
+            CertificateDer::from(params.signed_by(&key, issuer).unwrap())
+        };
+        let mut params = rcgen::CertificateParams::default();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let root = rcgen::CertifiedIssuer::self_signed(params, key).unwrap();
+        let roots = RootStore::empty().add_der(root.der()).unwrap();
+        let verifier = Verifier::builder().roots(roots).build().unwrap();
+        let now = UnixTime::since_unix_epoch(Duration::from_secs(1_780_272_000));
+        let leaves = [signed(&root, "a.example"), signed(&root, "b.example")];
+        for (leaf, name, remembered) in [
+            (&leaves[0], "a.example", 1),
+            (&leaves[0], "a.example", 1),
+            (&leaves[0], "b.example", 1),
+            (&leaves[1], "b.example", 2),
+        ] {
+            let name = ServerName::try_from(name).unwrap();
+            let chain = [leaf.clone()];
+            verifier.judge(&Presented::new(&chain), &name, now);
+            assert_eq!(verifier.0.memo.len(), remembered);
+            assert_eq!(verifier.clone().0.memo.len(), remembered);
+        }
+    }
+}
