@@ -98,6 +98,7 @@ impl Verdict {
         system_time(self.findings.judged_at)
     }
 
+    #[cfg(feature = "json")]
     pub(crate) fn judged_at_unix(&self) -> UnixTime {
         self.findings.judged_at
     }
