@@ -99,6 +99,7 @@ const ROOMS: &[&str] = &[
     "tls/key",
     "tls/certificate",
     "tls/fields",
+    "tls/ways",
     "tls/layout",
     "tls/shown",
 ];
@@ -148,6 +149,7 @@ const DECISIONS: &[&str] = &[
     "tls/staple",
     "tls/verdict",
     "tls/verify",
+    "tls/ways",
 ];
 
 #[test]

@@ -65,6 +65,7 @@ pub(crate) mod sources;
 mod staple;
 pub(crate) mod verdict;
 pub(crate) mod verify;
+mod ways;
 
 use crate::error::{Error, ErrorKind, Result};
 use callbacks::{Credentials, HandshakeVerifier};

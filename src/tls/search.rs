@@ -14,6 +14,7 @@ use super::path::Path;
 use super::rollover::Rollover;
 use super::roots::RootStore;
 use super::verdict::{Reason, Staple};
+use super::ways::Ways;
 
 /// A chain in which a path is sought.
 pub(super) struct Search<'a> {
@@ -22,6 +23,7 @@ pub(super) struct Search<'a> {
     issuers_der: &'a [CertificateDer<'a>],
     /// The same, read when first needed; `None` if that cannot be done.
     issuers: Vec<OnceCell<Option<Certificate>>>,
+    ways: Ways<'a>,
     roots: &'a RootStore,
     accepted: WebPkiSupportedAlgorithms,
     /// The same, which look into a memo first.
@@ -52,6 +54,7 @@ impl<'a> Search<'a> {
             leaf_der,
             issuers_der,
             issuers: issuers_der.iter().map(|_| OnceCell::new()).collect(),
+            ways: Ways::through(issuers_der),
             roots,
             accepted,
             remembering,
@@ -61,13 +64,16 @@ impl<'a> Search<'a> {
     /// A path whose signatures fit and whose certificates are valid at `moment` and for `usage`.
     ///
     /// It is one in which `examine` finds nothing wrong, or, where there is none, the one that came
-    /// furthest, with its reasons.
+    /// furthest, with its reasons. None is sought where there are too many [`Ways`].
     pub(super) fn find(
         &self,
         moment: UnixTime,
         usage: Usage,
         examine: &dyn Fn(&Path) -> Examined,
     ) -> Result<(Path, Examined), webpki::Error> {
+        if !self.ways.can_be_gone(self.leaf.issuer_der()) {
+            return Err(webpki::Error::MaximumPathBuildCallsExceeded);
+        }
         let best = RefCell::new(None);
         let take = |path: Path| {
             let examined = examine(&path);
@@ -88,7 +94,8 @@ impl<'a> Search<'a> {
         };
         let remembering = self.remembering.iter().map(|each| each as _);
         let algorithms: Vec<&dyn SignatureVerificationAlgorithm> = remembering.collect();
-        let mut result = self.verify(&algorithms, self.issuers_der, moment, usage, &|candidate| {
+        let issuers = self.ways.certificates();
+        let mut result = self.verify(&algorithms, &issuers, moment, usage, &|candidate| {
             take(self.read(candidate)?)
         });
         if best.borrow().is_none() && result.as_ref().is_err_and(leaves_hope) {
