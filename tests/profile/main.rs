@@ -66,6 +66,31 @@ fn no_rule_is_without_a_pair() {
     }
 }
 
+/// It is no permission to leave out what may be a limit: the certificate says that it is a CA's, and
+/// then something that is not for us to guess.
+#[test]
+fn a_root_whose_limits_cannot_be_read_is_refused_by_all() {
+    let world = World::new();
+    let is_ca: &[u8] = &[1, 1, 0xff];
+    for rest in [
+        // Something behind the limit, one that is too large to be one, and one below zero.
+        vec![2, 1, 0, 5, 0],
+        vec![2, 2, 1, 0],
+        vec![2, 1, 0x80],
+        vec![5, 0],
+    ] {
+        let constraints = sequence(&[is_ca, &rest]);
+        for policy in [Policy::default(), Policy::strict()] {
+            let verdict = world.judge_path(
+                |p| p.root.set(BASIC_CONSTRAINTS, true, constraints.clone()),
+                policy,
+            );
+            let reason = verdict.reason().unwrap();
+            assert_eq!(reason.code(), "path-length", "{verdict}");
+        }
+    }
+}
+
 /// BR 6.3.2: both ends are in it, and a day has 86,400 seconds.
 #[test]
 fn the_last_second_of_the_longest_validity() {

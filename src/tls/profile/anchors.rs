@@ -4,6 +4,7 @@
 use rustls::pki_types::UnixTime;
 use x509_cert::der::asn1::ObjectIdentifier;
 use x509_cert::der::oid::db::rfc5280;
+use x509_cert::ext::pkix::BasicConstraints;
 
 use super::reading::Reading;
 use super::{Broken, Check, Level, Rule};
@@ -113,7 +114,11 @@ fn is_ca(reading: &Reading<'_>) -> Broken {
 }
 
 fn path_length(reading: &Reading<'_>, path: &Path) -> Broken {
-    let most = reading.path_length()?;
+    let Ok(constraints) = reading.certificate.decoded::<BasicConstraints>()? else {
+        // It may be a limit.
+        return Some("has basicConstraints that cannot be read".into());
+    };
+    let most = constraints.path_len_constraint?;
     let below = path
         .intermediates()
         .iter()
