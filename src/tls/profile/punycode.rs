@@ -3,12 +3,17 @@
 /// The U-label of an A-label's part behind `xn--`, or `None` if it is not Punycode, or has nothing
 /// in it that needed it (RFC 5890 §2.3.2.1).
 pub(super) fn decode(encoded: &str) -> Option<String> {
+    // Who wrote the certificate need not keep to the length of labels, and an insertion moves all
+    // that stands behind it.
+    if encoded.len() > MAX_ENCODED {
+        return None;
+    }
     let (basic, digits) = encoded.rsplit_once('-').unwrap_or(("", encoded));
     let mut output: Vec<char> = basic.chars().collect();
     let mut digits = digits.bytes();
     let (mut n, mut i, mut bias) = (INITIAL_N, 0_u32, INITIAL_BIAS);
     let mut decoded = 0;
-    // RFC 3492 §6.2. A label has at most 63 letters, so the insertions are few.
+    // RFC 3492 §6.2.
     while digits.len() > 0 {
         let before = i;
         let mut weight = 1_u32;
@@ -53,6 +58,9 @@ fn value(digit: u8) -> Option<u32> {
     Some(value.into())
 }
 
+/// A label has at most 63 letters (RFC 1035 §2.3.4), and `xn--` are four of them.
+const MAX_ENCODED: usize = 59;
+
 /// RFC 3492 §5.
 const BASE: u32 = 36;
 const T_MIN: u32 = 1;
@@ -86,5 +94,13 @@ mod tests {
         ] {
             assert_eq!(decode(encoded).as_deref(), decoded, "{encoded}");
         }
+    }
+    #[test]
+    fn what_is_too_long_for_a_label_is_not_worked_on() {
+        assert!(decode(&"a".repeat(59)).is_some());
+        assert_eq!(decode(&"a".repeat(60)), None);
+        // Minutes of work, were it done: each letter moves all that stands behind it.
+        let wide = "a".repeat(1 << 20);
+        assert_eq!(decode(&format!("{wide}-{wide}")), None);
     }
 }
