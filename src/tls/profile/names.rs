@@ -3,6 +3,7 @@
 //! That there is a subjectAltName, and that the host is in it, is for `hostname` to say.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use psl::Psl as _;
@@ -215,19 +216,29 @@ fn common_name_once(reading: &Reading<'_>) -> Broken {
 }
 
 fn common_name_in_san(reading: &Reading<'_>) -> Broken {
+    // There may be thousands of either: they are not held against each other one by one.
+    let mut hosts = HashSet::new();
+    let mut addresses = HashSet::new();
+    for name in reading.names() {
+        match name {
+            GeneralName::Dns(name) => _ = hosts.insert(*name),
+            GeneralName::Address(octets) => addresses.extend(address(octets)),
+            _ => {}
+        }
+    }
+    let kinds = [Kind::Host, Kind::Wildcard, Kind::Address].map(|kind| {
+        let mut entries = reading.names().iter().filter_map(Kind::of_entry);
+        entries.any(|each| each == kind).then_some(kind)
+    });
     let is_in_san = |text: &str| {
-        reading.names().iter().any(|name| match name {
-            GeneralName::Dns(name) => *name == text.as_bytes(),
-            GeneralName::Address(octets) => {
-                address(octets).is_some_and(|address| address.to_string() == text)
-            }
-            _ => false,
-        })
+        let address = text.parse::<IpAddr>();
+        let is_address =
+            |address: IpAddr| addresses.contains(&address) && address.to_string() == text;
+        hosts.contains(text.as_bytes()) || address.is_ok_and(is_address)
     };
     let may_be_stray = |text: &str| {
-        let kind = Kind::of(text);
-        let mut kinds = reading.names().iter().filter_map(Kind::of_entry);
-        !reading.claims_public_trust && !kinds.any(|each| Some(each) == kind)
+        let is_alone = Kind::of(text).is_none_or(|kind| !kinds.contains(&Some(kind)));
+        !reading.claims_public_trust && is_alone
     };
     // What is in no form of ASCII or UTF-8 is a copy of nothing.
     let stray = common_names(reading)
