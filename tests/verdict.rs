@@ -14,13 +14,17 @@ use std::time::SystemTime;
 
 use proof::{Authority, Chain, below, ca, issue, leaf, now, root, store};
 use rcgen::{
-    BasicConstraints, CertificateParams, CustomExtension, ExtendedKeyUsagePurpose, GeneralSubtree,
-    IsCa, Issuer, KeyPair, NameConstraints, PKCS_RSA_SHA256, PublicKeyData, SignatureAlgorithm,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CustomExtension,
+    ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose,
+    NameConstraints, PKCS_RSA_SHA256, PublicKeyData, RevokedCertParams, SignatureAlgorithm,
     SigningKey, date_time_ymd,
 };
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use urlfetch::lab::{Lab, Scenario};
-use urlfetch::tls::{Check, Outcome, Policy, Presented, RootStore, Subject, Verdict, Verifier};
+use urlfetch::tls::{
+    Check, CrlStore, Outcome, Policy, Presented, RevocationCheckDepth, RootStore, Subject, Verdict,
+    Verifier,
+};
 
 const HOST: &str = "host.test";
 
@@ -548,6 +552,174 @@ fn of_several_faults_the_one_that_makes_the_rest_meaningless_leads() {
             );
         }
         no_way_out_but_a_safe_one(&verdict);
+    }
+}
+
+/// What the policy demands is listed beside what is wrong with the certificate, all in one order.
+#[test]
+fn whatever_else_is_wrong_is_listed_behind_what_leads() {
+    let world = World::new();
+    let mut issuing = ca("issuing");
+    issuing.key_usages.push(KeyUsagePurpose::CrlSign);
+    let issuing = below(&world.root, issuing);
+    let mut bad = leaf(&["other.test"]);
+    bad.not_after = date_time_ymd(2026, 5, 1);
+    bad.serial_number = Some(42.into());
+    bad.extended_key_usages.clear();
+    let revoked = CertificateRevocationListParams {
+        this_update: date_time_ymd(2026, 5, 31),
+        next_update: date_time_ymd(2026, 6, 7),
+        crl_number: 1.into(),
+        issuing_distribution_point: None,
+        revoked_certs: vec![RevokedCertParams {
+            serial_number: 42.into(),
+            revocation_time: date_time_ymd(2026, 4, 1),
+            reason_code: None,
+            invalidity_date: None,
+        }],
+        key_identifier_method: KeyIdMethod::Sha256,
+    };
+    let crls = CrlStore::empty().add_der(revoked.signed_by(&issuing).unwrap().der());
+    let policy = Policy::strict()
+        .max_chain_length(1)
+        .crls(crls.unwrap())
+        .revocation_depth(RevocationCheckDepth::EndEntity)
+        .pin([0; 32]);
+    let chain = [issue(&issuing, &bad, &world.key), issuing.der().clone()];
+    let verifier = Verifier::builder().roots(store(&world.root)).policy(policy);
+    let verdict = verifier.build().unwrap().judge(
+        &Presented::new(&chain).staple(b"not OCSP"),
+        &ServerName::try_from(HOST).unwrap(),
+        unix(now()),
+    );
+    let mut codes: Vec<_> = verdict.reasons().map(|reason| reason.code()).collect();
+    // More rules than one.
+    codes.dedup();
+    assert_eq!(
+        codes,
+        [
+            "chain-too-long",
+            "hostname-mismatch",
+            "expired",
+            "revoked",
+            "staple-invalid",
+            "pin-mismatch",
+            "profile",
+        ],
+        "{verdict}"
+    );
+    for (check, code) in verdict.checks().iter().zip([
+        Some("hostname-mismatch"),
+        Some("expired"),
+        Some("chain-too-long"),
+        None,
+        Some("profile"),
+        Some("revoked"),
+        Some("pin-mismatch"),
+    ]) {
+        let failed = match check.outcome() {
+            Outcome::Failed(reason) => Some(reason.code()),
+            _ => None,
+        };
+        assert_eq!(failed, code, "{check:?}");
+    }
+}
+
+/// Dates and purposes do not hide what else there is: a path is sought again past them.
+#[test]
+fn what_is_wrong_behind_a_cas_dates_or_purpose_is_found() {
+    let world = World::new();
+    let ca_of = |name: &str, from, until| {
+        let mut params = ca(name);
+        (params.not_before, params.not_after) = (from, until);
+        params
+    };
+    let day = |month, day| date_time_ymd(2026, month, day);
+    let (long_ago, far_off) = (date_time_ymd(2020, 1, 1), date_time_ymd(2030, 1, 1));
+    let spent = below(&world.root, ca_of("spent", long_ago, day(4, 1)));
+    let later_spent = below(&world.root, ca_of("later spent", long_ago, day(5, 15)));
+    let future = below(&world.root, ca_of("future", day(7, 1), far_off));
+    let never = below(&spent, ca_of("never", day(7, 1), far_off));
+    let mut clients = ca("for clients");
+    clients.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    let clients = below(&spent, clients);
+    let mut expired = leaf(&[HOST]);
+    expired.not_after = day(5, 1);
+    let mut not_yet = leaf(&[HOST]);
+    (not_yet.not_before, not_yet.not_after) = (day(8, 1), date_time_ymd(2040, 1, 1));
+    let good = leaf(&[HOST]);
+    let under = |issuers: &[&Authority], params: &CertificateParams| -> Chain {
+        let issued = issue(issuers[0], params, &world.key);
+        let above = issuers.iter().map(|each| each.der().clone());
+        [issued].into_iter().chain(above).collect()
+    };
+    // (the chain, what its reasons are about, what is skipped for want of a path)
+    let rows: [(&str, Chain, &[&str], bool); 6] = [
+        (
+            "a leaf that has outlived its CA, both expired",
+            under(&[&spent], &expired),
+            &["the certificate was", "CN=spent", "pinned"],
+            false,
+        ),
+        (
+            "a CA that has outlived its leaf, both expired",
+            under(&[&later_spent], &expired),
+            &["the certificate was", "CN=later spent", "pinned"],
+            false,
+        ),
+        (
+            "both not valid yet, the leaf beyond its CA's end",
+            under(&[&future], &not_yet),
+            &["the certificate is", "CN=future", "pinned"],
+            false,
+        ),
+        (
+            "a CA for clients below an expired one",
+            under(&[&clients, &spent], &good),
+            &["may not issue for TLS servers", "CN=spent", "pinned"],
+            false,
+        ),
+        (
+            "a CA that begins after its own has ended",
+            under(&[&never, &spent], &good),
+            &["CN=never is valid from", "CN=spent was valid until"],
+            true,
+        ),
+        (
+            "the same, and an expired leaf",
+            under(&[&never, &spent], &expired),
+            &["the certificate was", "CN=never is valid from"],
+            true,
+        ),
+    ];
+    for (name, chain, says, is_pathless) in rows {
+        let policy = Policy::default().pin([0; 32]);
+        let verdict = judge(&store(&world.root), policy, &chain, HOST, now());
+        for part in says {
+            let mut reasons = verdict.reasons();
+            let is_said = reasons.any(|reason| reason.sentence().contains(part));
+            assert!(is_said, "{name}: {part:?} in {verdict:?}");
+        }
+        assert_eq!(verdict.reasons().count(), says.len(), "{name}: {verdict:?}");
+        assert_eq!(verdict.anchor().is_none(), is_pathless, "{name}: {verdict}");
+        no_way_out_but_a_safe_one(&verdict);
+    }
+}
+
+/// Nothing has passed that is about a path, where there is none.
+#[test]
+fn without_a_path_all_but_the_name_has_failed_or_is_skipped() {
+    let world = World::new();
+    for (name, chain, ..) in faults(&world) {
+        let verdict = world.judge(&chain);
+        if verdict.anchor().is_some() {
+            continue;
+        }
+        for check in verdict.checks() {
+            let is_name = check.subject() == Subject::Name;
+            let is_passed = check.outcome() == &Outcome::Passed;
+            assert!(is_name || !is_passed, "{name}: {check:?}");
+        }
     }
 }
 

@@ -166,6 +166,11 @@ impl Certificate {
         UnixTime::since_unix_epoch(self.tbs().validity.not_after.to_unix_duration())
     }
 
+    /// Whether it is within its dates, both of which are (RFC 5280 §4.1.2.5).
+    pub(crate) fn is_valid_at(&self, moment: UnixTime) -> bool {
+        self.not_before_unix() <= moment && moment <= self.not_after_unix()
+    }
+
     /// What is signed: the bytes of the tbsCertificate as they came.
     pub(crate) fn tbs_der(&self) -> &[u8] {
         self.original(&self.0.layout.tbs)

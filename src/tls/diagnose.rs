@@ -182,10 +182,15 @@ impl Pathless<'_> {
             .iter()
             .find(|certificate| is_meant(certificate))
         {
-            Some(issuer) => format!("the certificate of its issuer {}", issuer.subject()),
+            Some(issuer) => its_issuer(issuer),
             None => String::from("a certificate on the path"),
         }
     }
+}
+
+/// A CA of the chain, as the subject of a sentence.
+pub(super) fn its_issuer(issuer: &Certificate) -> String {
+    format!("the certificate of its issuer {}", issuer.subject())
 }
 
 /// A key by which no handshake can be signed that we accept.

@@ -215,7 +215,7 @@ impl<'a> Rollover<'a> {
 /// What RFC 5280 §6.1.3 (a) (2), §6.1.4 (k), (n) and (o) and webpki demand of a CA that stands in a
 /// path to a server.
 fn may_issue(ca: &Certificate, moment: UnixTime) -> bool {
-    let is_valid = ca.not_before_unix() <= moment && moment <= ca.not_after_unix();
+    let is_valid = ca.is_valid_at(moment);
     let may_sign = ca.key_usage().is_none_or(|usage| usage.key_cert_sign());
     let is_for_servers = ca
         .extended_key_usage()

@@ -13,7 +13,7 @@ use x509_cert::der::oid::db::rfc5280;
 
 use super::certificate::{Anchor, Certificate};
 use super::crypto;
-use super::diagnose::{Pathless, expired, expires_soon, not_yet_valid, unusable_key};
+use super::diagnose::{Pathless, expired, expires_soon, its_issuer, not_yet_valid, unusable_key};
 use super::hostname::match_hostname;
 use super::memo::Memo;
 use super::path::Path;
@@ -59,7 +59,8 @@ impl Verifier {
     /// Judges what a peer presented for the host it is to be.
     ///
     /// It is total, it never panics, and its work is bounded: by webpki's budget of signatures,
-    /// path-building calls and name comparisons, and by [`Presented`]'s bounds. A self-signed leaf
+    /// path-building calls and name comparisons for each search of a path, of which a refusal takes
+    /// a few, to find what else is wrong, and by [`Presented`]'s bounds. A self-signed leaf
     /// that is itself among the roots is judged as webpki does: it is a path of its own, unless it
     /// says that it is a CA.
     ///
@@ -232,27 +233,33 @@ impl Judge {
         // refused already, so the path is then sought at a moment and for a purpose that the leaf
         // has: what this finds can only add a reason.
         let is_at_fault = |code: Code| reasons.iter().any(|reason| reason.rank() == code);
-        let moment = match is_at_fault(Code::Expired) || is_at_fault(Code::NotYetValid) {
-            true => leaf.not_after_unix(),
-            false => now,
+        let mut moment = match (is_at_fault(Code::Expired), is_at_fault(Code::NotYetValid)) {
+            (true, _) => leaf.not_after_unix(),
+            (_, true) => leaf.not_before_unix(),
+            _ => now,
         };
-        let usage = match is_at_fault(Code::WrongPurpose) {
+        let mut usage = match is_at_fault(Code::WrongPurpose) {
             true => Usage::Any,
             false => Usage::Server,
         };
         let examine = |path: &Path| self.examine(path, presented.staple, now);
         let mut found = search.find(moment, usage, &examine);
-        if let Err(error) = &found {
-            let reason = self.explain(&search, &leaf, error, now);
-            // Another's dates prove nothing at a moment that is not now.
-            let is_of_dates = reason.rank().subject() == Subject::Time;
-            if moment == now || !is_of_dates {
-                reasons.push(reason);
+        for further in 0.. {
+            let Err(error) = &found else { break };
+            if holds(error, now) {
+                reasons.push(self.explain(&search, &leaf, error, now));
             }
-            // What else is wrong with the path, when its dates are not.
-            if let Some(then) = when_valid(error).filter(|_| moment == now) {
-                found = search.find(then, usage, &examine);
+            // Nor do a CA's dates or its purpose hide what else there is, once they are told.
+            match error {
+                webpki::Error::CertExpired { not_after, .. } => moment = *not_after,
+                webpki::Error::CertNotValidYet { not_before, .. } => moment = *not_before,
+                webpki::Error::RequiredEkuNotFoundContext(_) => usage = Usage::Any,
+                _ => break,
             }
+            if further == MAX_FURTHER_SEARCHES || !leaf.is_valid_at(moment) {
+                break;
+            }
+            found = search.find(moment, usage, &examine);
         }
         let Ok((path, examined)) = found else {
             let chain = [&leaf].into_iter().chain(search.issuers());
@@ -266,6 +273,11 @@ impl Judge {
                 staple: None,
             };
         };
+        // It may have been found at a moment that is not now.
+        for issuer in path.intermediates() {
+            let reason = validity(&its_issuer(issuer), issuer, now);
+            reasons.extend(reason.filter(|reason| !reasons.contains(reason)));
+        }
         reasons.extend(examined.reasons);
         Findings {
             host,
@@ -285,7 +297,7 @@ impl Judge {
         reasons.extend(unusable_key(leaf, self.algorithms));
         reasons.extend(purpose(leaf));
         reasons.extend(name(leaf, host));
-        reasons.extend(validity(leaf, now));
+        reasons.extend(validity("the certificate", leaf, now));
         reasons
     }
 
@@ -334,7 +346,7 @@ impl Judge {
         pathless.explain(error.clone(), now)
     }
 
-    /// What is not looked at, and why: without a path nothing that is about one.
+    /// What is not looked at, or not to the end, and why: without a path nothing that is about one.
     fn skipped(
         &self,
         pathless: Option<&str>,
@@ -344,7 +356,13 @@ impl Judge {
             true => pathless,
             false => Some("the policy pins no key"),
         };
-        let named = [(Subject::Profile, pathless), (Subject::Pins, pins)];
+        let named = [
+            (Subject::Time, pathless),
+            (Subject::Chain, pathless.map(|_| NOT_FOLLOWED)),
+            (Subject::Purpose, pathless),
+            (Subject::Profile, pathless),
+            (Subject::Pins, pins),
+        ];
         let named = named
             .into_iter()
             .filter_map(|(subject, why)| Some((subject, why?.into())));
@@ -353,12 +371,12 @@ impl Judge {
     }
 }
 
-/// When the certificate was valid whose dates ended a search.
-fn when_valid(error: &webpki::Error) -> Option<UnixTime> {
+/// Whether what ended a search is so now, whatever the moment that it was made for.
+fn holds(error: &webpki::Error, now: UnixTime) -> bool {
     match error {
-        webpki::Error::CertExpired { not_after, .. } => Some(*not_after),
-        webpki::Error::CertNotValidYet { not_before, .. } => Some(*not_before),
-        _ => None,
+        webpki::Error::CertExpired { not_after, .. } => now > *not_after,
+        webpki::Error::CertNotValidYet { not_before, .. } => now < *not_before,
+        _ => true,
     }
 }
 
@@ -400,12 +418,12 @@ fn name(leaf: &Certificate, host: &str) -> Option<Reason> {
     Some(Reason::new(Code::HostnameMismatch, mismatch.to_string()))
 }
 
-fn validity(leaf: &Certificate, now: UnixTime) -> Option<Reason> {
-    let (from, until) = (leaf.not_before_unix(), leaf.not_after_unix());
+fn validity(whose: &str, certificate: &Certificate, now: UnixTime) -> Option<Reason> {
+    let (from, until) = (certificate.not_before_unix(), certificate.not_after_unix());
     if now < from {
-        Some(not_yet_valid("the certificate", from, now))
+        Some(not_yet_valid(whose, from, now))
     } else if now > until {
-        Some(expired("the certificate", until, now))
+        Some(expired(whose, until, now))
     } else {
         None
     }
@@ -433,7 +451,12 @@ fn unread(host: String, reason: Reason, now: UnixTime) -> Findings {
 }
 
 const NO_PATH: &str = "no path to a root was found";
+const NOT_FOLLOWED: &str = "the search for a path ended at another fault";
 const UNREAD: &str = "there is no certificate to look at";
+
+/// How often a path is sought again, past a CA's dates or its purpose, to find what else is wrong.
+/// Each search has webpki's budget.
+const MAX_FURTHER_SEARCHES: usize = 2;
 
 /// Most certificates that a peer may present.
 const MAX_PRESENTED: usize = 64;
