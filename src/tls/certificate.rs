@@ -439,7 +439,6 @@ pub(super) mod forge {
 
 #[cfg(test)]
 mod tests {
-    use std::net::IpAddr;
     use std::time::Duration;
 
     use super::forge::*;
@@ -863,7 +862,7 @@ mod tests {
         assert_eq!(certificate.dns_names().collect::<Vec<_>>(), ["a.example"]);
         assert_eq!(
             certificate.ip_addresses().collect::<Vec<_>>(),
-            [IpAddr::from([192, 0, 2, 1])]
+            [std::net::IpAddr::from([192, 0, 2, 1])]
         );
         assert_eq!(certificate.certificate_der(), signed.cert.der());
 
