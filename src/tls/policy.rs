@@ -45,7 +45,7 @@ impl Policy {
     }
 
     /// Takes one rule out of the strict profile, for a CA that cannot keep it. What the default
-    /// enforces cannot be taken out.
+    /// enforces stays: to waive that changes nothing.
     ///
     /// ```no_run
     /// use urlfetch::tls::{Policy, Rule};

@@ -2,6 +2,7 @@
 //! ("BR", version 2) demand, and webpki does not look at. A table of rules, and who is held to
 //! which.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::LazyLock;
 
@@ -136,20 +137,22 @@ enum Check {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Profile {
     level: Level,
-    waived: Vec<&'static str>,
+    waived: BTreeSet<&'static str>,
 }
 
 impl Profile {
     pub(super) fn of(level: Level) -> Self {
         Self {
             level,
-            waived: Vec::new(),
+            waived: BTreeSet::new(),
         }
     }
 
     /// Takes one strict rule out. The default's stay.
     pub(super) fn waive(&mut self, rule: &'static Rule) {
-        self.waived.push(rule.id);
+        if self.level == Level::Strict && rule.level == Level::Strict {
+            self.waived.insert(rule.id);
+        }
     }
 
     /// What is wrong with a leaf by itself.
@@ -210,7 +213,7 @@ impl Profile {
     fn rules(&self) -> impl Iterator<Item = &'static Rule> {
         Rule::all().iter().filter(|rule| match rule.level {
             Level::Default => true,
-            Level::Strict => self.level == Level::Strict && !self.waived.contains(&rule.id),
+            Level::Strict => self.level == Level::Strict && !self.waived.contains(rule.id),
         })
     }
 }
@@ -254,6 +257,24 @@ mod tests {
             }
         }
         assert!(Rule::find("no-such-rule").is_none());
+    }
+
+    #[test]
+    fn what_is_waived_is_a_set_of_strict_rules() {
+        let [one, other, kept] = ["eku-absent", "serial-length", "root-expired"];
+        let of = |level, ids: &[&str]| {
+            let mut profile = Profile::of(level);
+            ids.iter()
+                .for_each(|id| profile.waive(Rule::find(id).unwrap()));
+            profile
+        };
+        let strict = |ids: &[&str]| of(Level::Strict, ids);
+        assert_eq!(strict(&[one, other]), strict(&[other, one, other]));
+        assert_ne!(strict(&[one]), strict(&[other]));
+        assert_eq!(strict(&[kept]), Profile::of(Level::Strict));
+        assert_eq!(of(Level::Default, &[one]), Profile::of(Level::Default));
+        let has = |profile: &Profile, id| profile.rules().any(|rule| rule.id == id);
+        assert!(!has(&strict(&[one, kept]), one) && has(&strict(&[one, kept]), kept));
     }
 
     #[cfg(feature = "mozilla-roots")]
