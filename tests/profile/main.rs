@@ -157,6 +157,31 @@ fn what_the_profile_leaves_to_others_is_refused_by_them() {
             "unsupported-algorithm",
         ),
         (
+            "a key for DSA",
+            |p| p.leaf.key = of_another_kind(DSA, None),
+            "unsupported-algorithm",
+        ),
+        (
+            "a CA with a key for DSA",
+            |p| p.ca.key = of_another_kind(DSA, None),
+            "unsupported-algorithm",
+        ),
+        (
+            "a key on P-192",
+            |p| p.leaf.key = of_another_kind(EC, Some(P_192)),
+            "unsupported-algorithm",
+        ),
+        (
+            "a CA with a key on P-192",
+            |p| p.ca.key = of_another_kind(EC, Some(P_192)),
+            "unsupported-algorithm",
+        ),
+        (
+            "a root with a key on P-192",
+            |p| p.root.key = of_another_kind(EC, Some(P_192)),
+            "unsupported-algorithm",
+        ),
+        (
             "unique identifiers",
             |p| p.leaf.unique_ids = tlv(0x81, &[&[0, 1]]),
             "malformed",
@@ -253,6 +278,63 @@ fn a_path_that_breaks_a_rule_is_passed_over_for_one_that_keeps_it() {
     let verdict = judge(&root, &[leaf, bad, good.clone()], Policy::strict());
     assert!(verdict.is_verified(), "{verdict}");
     assert_eq!(verdict.chain()[1].der(), &good[..]);
+}
+
+/// The path that got furthest is told of, whatever else was presented that leads nowhere.
+#[test]
+fn a_broken_rule_outranks_what_ends_other_paths_sooner() {
+    let world = World::new();
+    let mut path = Path::good(&world.keys);
+    let [root, leaf] = [
+        path.root.sign(&world.keys[0]),
+        path.leaf.sign(&world.keys[1]),
+    ];
+    let twin = |change: Change, signer: usize| {
+        let mut path = Path::good(&world.keys);
+        change(&mut path);
+        path.ca.sign(&world.keys[signer])
+    };
+    path.ca.remove(KEY_USAGE);
+    let breaks = path.ca.sign(&world.keys[0]);
+    let ends: [(&str, Change, usize, &str); 5] = [
+        (
+            "expired",
+            |p| p.ca.validity[1] = utc("260531235959Z"),
+            0,
+            "expired",
+        ),
+        ("signed by another", |_| {}, 2, "bad-signature"),
+        ("no CA", |p| p.ca.remove(BASIC_CONSTRAINTS), 0, "not-a-ca"),
+        (
+            "for code",
+            |p| p.ca.set(EKU, false, purposes(&[CODE_SIGNING])),
+            0,
+            "wrong-purpose",
+        ),
+        (
+            "not for the host",
+            |p| {
+                p.ca.set(NAME_CONSTRAINTS, true, permitted(DNS, b"other.test"))
+            },
+            0,
+            "name-constraint",
+        ),
+    ];
+    for (what, change, signer, code) in ends {
+        let other = twin(change, signer);
+        let alone = judge(&root, &[leaf.clone(), other.clone()], Policy::strict());
+        assert_eq!(alone.reason().unwrap().code(), code, "{what}: {alone}");
+        for issuers in [[&breaks, &other], [&other, &breaks]] {
+            let chain = [&leaf, issuers[0], issuers[1]].map(Clone::clone);
+            let verdict = judge(&root, &chain, Policy::strict());
+            let reasons: Vec<_> = verdict.reasons().collect();
+            assert_eq!(reasons.len(), 1, "{what}: {reasons:#?}");
+            assert!(
+                reasons[0].sentence().contains("(ca-key-usage, "),
+                "{what}: {verdict}"
+            );
+        }
+    }
 }
 
 /// What a stranger wrote is bounded and escaped on its way into a reason.

@@ -114,6 +114,13 @@ pub(crate) fn ed25519() -> Vec<u8> {
     key.subject_public_key_info()
 }
 
+/// A key of which only the kind is real.
+pub(crate) fn of_another_kind(algorithm: &str, curve: Option<&str>) -> Vec<u8> {
+    let curve = curve.map(oid).unwrap_or_default();
+    let algorithm = sequence(&[&oid(algorithm), &curve]);
+    sequence(&[&algorithm, &tlv(0x03, &[&[0, 4], &[1; 48]])])
+}
+
 pub(crate) fn algorithm(id: &str) -> Vec<u8> {
     sequence(&[&oid(id)])
 }
@@ -181,6 +188,11 @@ pub(crate) const EMAIL: u8 = 0x81;
 pub(crate) const DNS: u8 = 0x82;
 pub(crate) const URI: u8 = 0x86;
 pub(crate) const ADDRESS: u8 = 0x87;
+
+/// Kinds of keys, RFC 3279 §2.3.
+pub(crate) const DSA: &str = "1.2.840.10040.4.1";
+pub(crate) const EC: &str = "1.2.840.10045.2.1";
+pub(crate) const P_192: &str = "1.2.840.10045.3.1.1";
 
 /// The bits of KeyUsage, RFC 5280 §4.2.1.3.
 pub(crate) const DIGITAL_SIGNATURE: u8 = 0;
