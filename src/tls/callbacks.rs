@@ -19,8 +19,9 @@ use webpki::RawPublicKeyEntity;
 use super::certificate::Certificate;
 use super::demand::Demand;
 use super::identity::Identity;
+use super::presented::Presented;
 use super::verdict::{Refusal, Verdict};
-use super::verify::{Presented, Verifier};
+use super::verify::Verifier;
 
 /// rustls' view of a [`Verifier`]: it judges inside the handshake, so that neither a request nor a
 /// certificate of ours goes to an unproved peer.

@@ -16,8 +16,8 @@ use tokio_rustls::TlsConnector;
 
 use super::callbacks::{Credential, WITNESS, Witness};
 use super::demand::Demand;
+use super::presented::Presented;
 use super::verdict::{Refusal, Verdict};
-use super::verify::Presented;
 use super::{Ticketed, Tls, Version};
 use crate::error::{Error, ErrorKind};
 

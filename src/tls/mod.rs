@@ -1,4 +1,39 @@
 //! Trust: roots, identity and policy become one TLS configuration, and nothing else builds one.
+//!
+//! [`RootStore`] has whom to trust, [`Identity`] our own certificate, and [`Policy`] what a peer has
+//! to show beyond a path to a root and the right name: every [`Rule`] of the strict profile, what a
+//! [`CrlStore`] or a stapled OCSP response says of it, a [`Pin`], days that are left.
+//! [`ClientBuilder`](crate::ClientBuilder) takes them for connections, and [`Verifier`] judges by
+//! the same without one. What comes of it is a [`Verdict`], pass or fail, that lists every
+//! [`Check`]: what was not looked at is skipped, and it says so.
+//!
+//! ```no_run
+//! use urlfetch::tls::{
+//!     CertificateDer, CrlStore, Outcome, PemObject, Policy, Presented, RootStore, ServerName,
+//!     UnixTime, Verifier,
+//! };
+//!
+//! # fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let crls = CrlStore::empty().add_dir("/var/lib/crls")?;
+//! let verifier = Verifier::builder()
+//!     .roots(RootStore::native()?)
+//!     .policy(Policy::strict().crls(crls))
+//!     .build()?;
+//! let chain = CertificateDer::pem_file_iter("chain.pem")?.collect::<Result<Vec<_>, _>>()?;
+//! let staple = std::fs::read("staple.der")?;
+//! let presented = Presented::new(&chain).staple(&staple);
+//! let verdict = verifier.judge(&presented, &ServerName::try_from("bank.example")?, UnixTime::now());
+//! for check in verdict.checks() {
+//!     match check.outcome() {
+//!         Outcome::Passed => println!("{:?}: passed", check.subject()),
+//!         Outcome::Skipped(why) => println!("{:?}: skipped, as {why}", check.subject()),
+//!         Outcome::Failed(reason) => println!("{:?}: {reason}", check.subject()),
+//!         _ => {}
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
 
 use std::collections::HashMap;
 use std::fmt;
@@ -15,12 +50,13 @@ pub use hostname::{Mismatch, match_hostname};
 pub use identity::Identity;
 pub use pin::{MalformedPin, Pin};
 pub use policy::{Policy, Version};
+pub use presented::Presented;
 pub use profile::{Level, Rule};
 pub use revocation::{ExpirationPolicy, RevocationCheckDepth, UnknownStatusPolicy};
 pub use roots::RootStore;
 pub use sct::Sct;
 pub use verdict::{CertStatus, Check, Outcome, Reason, Staple, Subject, Verdict};
-pub use verify::{Presented, Verifier, VerifierBuilder};
+pub use verify::{Verifier, VerifierBuilder};
 
 /// Reads certificates from PEM, such as `CertificateDer::pem_file_iter`.
 pub use rustls::pki_types::pem::PemObject;
@@ -50,6 +86,7 @@ mod path;
 mod pin;
 pub(crate) mod platform;
 pub(crate) mod policy;
+mod presented;
 mod profile;
 mod revocation;
 mod revoked;
