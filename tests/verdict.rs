@@ -82,6 +82,20 @@ fn a_good_chain_passes_every_check_in_whatever_order_and_company_it_comes() {
             vec![issue(&world.root, &leaf(&[HOST]), &world.key)],
             1,
         ),
+        (
+            "as many as are looked at",
+            [vec![host.clone(); 63], vec![intermediate.clone()]].concat(),
+            2,
+        ),
+        (
+            "as many bytes as are looked at",
+            {
+                let bytes = (256 << 10) - host.len() - intermediate.len();
+                let junk = CertificateDer::from(vec![0; bytes]);
+                vec![host.clone(), junk, intermediate.clone()]
+            },
+            2,
+        ),
     ];
     for (name, presented, length) in rows {
         let verdict = world.judge(&presented);
