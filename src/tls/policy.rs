@@ -9,6 +9,10 @@ use super::verdict::{Code, Reason};
 
 /// What a peer's TLS must show beyond a valid path to a root and the right name.
 ///
+/// By default that is the [`Rule`]s that matter for security, and a stapled OCSP response that is
+/// good, if one is stapled or the certificate promises one. There are no CRLs and no pins unless
+/// they are given, and the verdict says so.
+///
 /// # Examples
 ///
 /// ```
@@ -38,7 +42,8 @@ impl Policy {
         }
     }
 
-    /// The oldest TLS version that is spoken; 1.2 unless said otherwise (RFC 9325 §3.1.1).
+    /// The oldest TLS version that is spoken; 1.2 unless said otherwise (RFC 9325 §3.1.1). It is
+    /// for connections: a [`Verifier`](super::Verifier) by itself has none.
     pub fn min_version(mut self, version: Version) -> Self {
         self.min_version = version;
         self
@@ -76,8 +81,9 @@ impl Policy {
     }
 
     /// The CRLs to go by, in place of those of before. Where there are none, none is asked for; where
-    /// there are some, every certificate needs one that speaks of it, unless
-    /// [`unknown_status`](Self::unknown_status) says otherwise.
+    /// there are some, every certificate below the root needs one that speaks of it (for the leaf a
+    /// stapled OCSP response will do), unless [`unknown_status`](Self::unknown_status) says
+    /// otherwise.
     ///
     /// ```no_run
     /// use urlfetch::tls::{CrlStore, Policy};
