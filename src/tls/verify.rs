@@ -197,7 +197,8 @@ impl Judge {
             };
         };
         // It may have been found at a moment that is not now.
-        for issuer in path.intermediates() {
+        let issuers = path.intermediates().iter();
+        for issuer in issuers.filter(|each| !each.is_valid_at(now)) {
             let reason = validity(&its_issuer(issuer), issuer, now);
             reasons.extend(reason.filter(|reason| !reasons.contains(reason)));
         }
