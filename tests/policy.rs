@@ -19,7 +19,7 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use proof::{Authority, Chain, below, ca, issue, leaf, now, root, store};
-use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+use rcgen::{CertificateParams, KeyPair, SerialNumber, date_time_ymd};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use server::{BODY, FULL, Manner, Site, Speaks, run};
 use tokio::net::TcpStream;
@@ -74,6 +74,35 @@ fn days_left_are_counted_to_the_second_below_the_root() {
             assert!(reason.sentence().ends_with(&says), "{reason}");
             assert!(reason.hint().unwrap().contains("renewed"), "{reason}");
         }
+    }
+}
+
+/// Each is as much work as a whole handshake, and whoever has a CA below a public root can make as
+/// many as fit into one.
+#[test]
+fn a_good_path_is_found_behind_fifteen_bad_ones_and_no_more() {
+    let root = root("root");
+    let key = KeyPair::generate().unwrap();
+    let intermediate = below(&root, ca("intermediate"));
+    let host = issue(&intermediate, &leaf(&[HOST]), &key);
+    // The same name and the same key, again and again.
+    let ends_soon = (0..16).map(|nth| {
+        let mut params = ca("intermediate");
+        params.serial_number = Some(SerialNumber::from(100 + nth));
+        params.not_after = date_time_ymd(2026, 6, 2);
+        issue(&root, &params, intermediate.key())
+    });
+    let ends_soon: Chain = ends_soon.collect();
+    for (bad, code) in [(15, None), (16, Some("expires-soon"))] {
+        let bad = ends_soon.iter().take(bad).cloned();
+        let chain: Chain = [host.clone()]
+            .into_iter()
+            .chain(bad)
+            .chain([intermediate.der().clone()])
+            .collect();
+        let verdict = judge(&root, Policy::default().min_days_left(7), &chain);
+        let found = verdict.reason().map(|reason| reason.code());
+        assert_eq!(found, code, "{verdict}");
     }
 }
 

@@ -2,7 +2,7 @@
 //! under its own budget, and each whole path is examined before it is taken, so that a bad one is
 //! passed over for a good one.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::{CertificateDer, SignatureVerificationAlgorithm, UnixTime};
@@ -64,7 +64,8 @@ impl<'a> Search<'a> {
     /// A path whose signatures fit and whose certificates are valid at `moment` and for `usage`.
     ///
     /// It is one in which `examine` finds nothing wrong, or, where there is none, the one that came
-    /// furthest, with its reasons. None is sought where there are too many [`Ways`].
+    /// furthest, with its reasons. None is sought where there are too many [`Ways`], and no more
+    /// than [`MAX_EXAMINED`] are examined.
     pub(super) fn find(
         &self,
         moment: UnixTime,
@@ -75,7 +76,10 @@ impl<'a> Search<'a> {
             return Err(webpki::Error::MaximumPathBuildCallsExceeded);
         }
         let best = RefCell::new(None);
+        let left = Cell::new(MAX_EXAMINED);
         let take = |path: Path| {
+            let one_less = left.get().checked_sub(1);
+            left.set(one_less.ok_or(webpki::Error::UnknownIssuer)?);
             let examined = examine(&path);
             let is_taken = examined.reasons.is_empty();
             let mut best = best.borrow_mut();
@@ -185,6 +189,11 @@ fn leaves_hope(error: &webpki::Error) -> bool {
             | E::MaximumNameConstraintComparisonsExceeded
     )
 }
+
+/// Most paths that are examined. Each may cost eight signatures by its staple, and is as long to
+/// read as a handshake message. A CA with certificates by three others, and two roots of one key,
+/// have six.
+const MAX_EXAMINED: usize = 16;
 
 /// What the certificates of a path must be for.
 #[derive(Clone, Copy)]

@@ -59,9 +59,10 @@ impl Verifier {
 
     /// Judges what a peer presented for the host it is to be.
     ///
-    /// It is total, it never panics, and its work is bounded: by webpki's budget of signatures,
-    /// path-building calls and name comparisons for each search of a path, of which a refusal takes
-    /// a few, to find what else is wrong, and by [`Presented`]'s bounds. A self-signed leaf
+    /// It is total, it never panics, and its work is bounded: by webpki's budget of signatures and
+    /// name comparisons, by 2 MiB that are read to build paths (more is refused as `too-complex`)
+    /// and by 16 paths that are looked at whole, for each search of a path, of which a refusal takes
+    /// a few, to find what else is wrong; and by [`Presented`]'s bounds. A self-signed leaf
     /// that is itself among the roots is judged as webpki does: it is a path of its own, unless it
     /// says that it is a CA.
     ///
