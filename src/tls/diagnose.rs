@@ -5,9 +5,9 @@ use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::UnixTime;
 
 use super::certificate::Certificate;
+use super::reason::{Code, Reason};
 use super::shown::date;
 use super::signature::Signed;
-use super::verdict::{Code, Reason};
 
 /// A chain from whose leaf no path was found.
 pub(super) struct Pathless<'a> {

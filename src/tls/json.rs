@@ -11,9 +11,10 @@ use rustls::pki_types::UnixTime;
 use serde::{Serialize, Serializer};
 
 use super::certificate::{Anchor, Certificate};
+use super::reason::{Reason, Subject};
 use super::sct::Sct;
 use super::shown::{MAX_SHOWN_NAMES, Shown, date, hex};
-use super::verdict::{CertStatus, Check, Outcome, Reason, Staple, Subject, Verdict};
+use super::verdict::{CertStatus, Check, Outcome, Staple, Verdict};
 
 #[derive(Serialize)]
 struct VerdictMap<'a> {
@@ -239,7 +240,8 @@ mod tests {
     use serde_json::{json, to_value};
 
     use super::super::certificate::forge::*;
-    use super::super::verdict::{Code, Findings};
+    use super::super::reason::Code;
+    use super::super::verdict::Findings;
     use super::*;
 
     #[test]

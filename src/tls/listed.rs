@@ -6,9 +6,9 @@ use rustls::pki_types::UnixTime;
 
 use super::certificate::Certificate;
 use super::crls::{CrlStore, List};
+use super::reason::{Code, Reason};
 use super::scope::Covered;
 use super::shown::date;
-use super::verdict::{Code, Reason};
 
 /// A certificate, who issued it, and how their lists are to be read.
 pub(super) struct Listing<'a> {

@@ -52,10 +52,11 @@ pub use pin::{MalformedPin, Pin};
 pub use policy::{Policy, Version};
 pub use presented::Presented;
 pub use profile::{Level, Rule};
+pub use reason::{Reason, Subject};
 pub use revocation::{ExpirationPolicy, RevocationCheckDepth, UnknownStatusPolicy};
 pub use roots::RootStore;
 pub use sct::Sct;
-pub use verdict::{CertStatus, Check, Outcome, Reason, Staple, Subject, Verdict};
+pub use verdict::{CertStatus, Check, Outcome, Staple, Verdict};
 pub use verify::{Verifier, VerifierBuilder};
 
 /// Reads certificates from PEM, such as `CertificateDer::pem_file_iter`.
@@ -88,6 +89,7 @@ pub(crate) mod platform;
 pub(crate) mod policy;
 mod presented;
 mod profile;
+pub(crate) mod reason;
 mod revocation;
 mod revoked;
 mod rollover;

@@ -4,8 +4,8 @@ use super::crls::CrlStore;
 use super::path::Path;
 use super::pin::Pin;
 use super::profile::{Level, Profile, Rule};
+use super::reason::{Code, Reason};
 use super::revocation::{ExpirationPolicy, Revocation, RevocationCheckDepth, UnknownStatusPolicy};
-use super::verdict::{Code, Reason};
 
 /// What a peer's TLS must show beyond a valid path to a root and the right name.
 ///

@@ -3,7 +3,7 @@
 use rustls::pki_types::CertificateDer;
 
 use super::certificate::Certificate;
-use super::verdict::{Code, Reason};
+use super::reason::{Code, Reason};
 
 /// What a peer presented: its chain, leaf first, the rest in any order, and an OCSP response if it
 /// stapled one.

@@ -10,8 +10,8 @@ use rustls::pki_types::UnixTime;
 
 use super::certificate::Certificate;
 use super::path::Path;
+use super::reason::{Code, Reason};
 use super::shown::date;
-use super::verdict::{Code, Reason};
 use reading::{Place, Reading};
 
 mod anchors;

@@ -7,8 +7,9 @@ use super::certificate::Certificate;
 use super::crls::CrlStore;
 use super::listed::{Listed, Listing};
 use super::path::Path;
+use super::reason::{Code, Reason};
 use super::staple;
-use super::verdict::{Code, Reason, Staple};
+use super::verdict::Staple;
 
 /// How far up a path its certificates' CRLs are looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -213,7 +214,7 @@ mod tests {
     use super::super::certificate::forge::Forged;
     use super::super::crl::forge::{entry, good};
     use super::super::crypto;
-    use super::super::verdict::Code;
+    use super::super::reason::Code;
     use super::*;
 
     /// What something else answers for need not be known; what is known of it still counts.

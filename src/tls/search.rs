@@ -11,9 +11,10 @@ use webpki::{EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeIdIter, KeyUsag
 use super::certificate::Certificate;
 use super::memo::Remembering;
 use super::path::Path;
+use super::reason::Reason;
 use super::rollover::Rollover;
 use super::roots::RootStore;
-use super::verdict::{Reason, Staple};
+use super::verdict::Staple;
 use super::ways::Ways;
 
 /// A chain in which a path is sought.

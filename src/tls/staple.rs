@@ -20,10 +20,11 @@ use x509_ocsp::{
 use super::certificate::{Certificate, sha256};
 use super::crypto::sha1;
 use super::ocsp::{Response, key_bits};
+use super::reason::{Code, Reason};
 use super::revoked::word;
 use super::shown::{date, hex};
 use super::signature::Signed;
-use super::verdict::{CertStatus, Code, Reason, Staple};
+use super::verdict::{CertStatus, Staple};
 
 /// What a stapled response says of `leaf`.
 ///

@@ -19,10 +19,11 @@ use super::memo::Memo;
 use super::path::Path;
 use super::policy::Policy;
 use super::presented::Presented;
+use super::reason::{Code, Reason, Subject};
 use super::roots::RootStore;
 use super::search::{Examined, Search, Usage};
 use super::shown::MAX_SHOWN_NAMES;
-use super::verdict::{Code, Findings, Reason, Subject, Verdict};
+use super::verdict::{Findings, Verdict};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Judges peers by the same roots and the same policy that a client would.

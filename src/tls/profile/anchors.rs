@@ -9,8 +9,8 @@ use x509_cert::ext::pkix::BasicConstraints;
 use super::reading::Reading;
 use super::{Broken, Check, Level, Rule};
 use crate::tls::path::Path;
+use crate::tls::reason::Code;
 use crate::tls::shown::date;
-use crate::tls::verdict::Code;
 
 pub(super) const RULES: &[Rule] = &[
     Rule {

@@ -4,7 +4,7 @@ use x509_cert::der::oid::db::rfc5280::{ID_CE_BASIC_CONSTRAINTS, ID_CE_KEY_USAGE}
 
 use super::reading::{Place, Reading};
 use super::{Broken, Check, Level, Rule};
-use crate::tls::verdict::Code;
+use crate::tls::reason::Code;
 
 pub(super) const RULES: &[Rule] = &[
     Rule {

@@ -9,8 +9,8 @@ use x509_cert::der::{self, Decode, Tag, TagNumber, Tagged};
 use super::general_name::{self, GeneralName};
 use super::reading::{Reading, elements, sequence};
 use super::{Broken, Check, Level, Rule, syntax};
+use crate::tls::reason::Code;
 use crate::tls::shown::Shown;
-use crate::tls::verdict::Code;
 
 pub(super) const RULES: &[Rule] = &[
     Rule {

@@ -8,7 +8,7 @@ use x509_cert::der::oid::db::rfc5280;
 use super::forms::{self, FORMS, numbered};
 use super::reading::Reading;
 use super::{Broken, Check, Level, Rule};
-use crate::tls::verdict::Code;
+use crate::tls::reason::Code;
 
 pub(super) const RULES: &[Rule] = &[
     Rule {

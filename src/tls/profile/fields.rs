@@ -4,7 +4,7 @@ use x509_cert::time::Time;
 
 use super::reading::Reading;
 use super::{Broken, Check, Level, Rule};
-use crate::tls::verdict::Code;
+use crate::tls::reason::Code;
 
 pub(super) const RULES: &[Rule] = &[
     Rule {

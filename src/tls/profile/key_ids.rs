@@ -8,9 +8,9 @@ use x509_cert::der::oid::db::rfc5280::{
 use super::reading::{Place, Reading};
 use super::{Broken, Check, Level, Rule};
 use crate::tls::crypto;
+use crate::tls::reason::Code;
 use crate::tls::shown::hex;
 use crate::tls::signature::Signed;
-use crate::tls::verdict::Code;
 
 pub(super) const RULES: &[Rule] = &[
     Rule {

@@ -7,7 +7,7 @@ use x509_cert::der::{self, Decode, Reader as _, SliceReader};
 use super::reading::Reading;
 use super::{Broken, Check, Level, Rule};
 use crate::tls::diagnose;
-use crate::tls::verdict::Code;
+use crate::tls::reason::Code;
 
 pub(super) const RULES: &[Rule] = &[
     Rule {

@@ -10,7 +10,7 @@ use super::forms;
 use super::reading::Reading;
 use super::{Broken, Check, Level, Rule};
 use crate::tls::certificate::Certificate;
-use crate::tls::verdict::Code;
+use crate::tls::reason::Code;
 
 pub(super) const RULES: &[Rule] = &[Rule {
     id: "validity-period",

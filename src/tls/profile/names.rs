@@ -15,8 +15,8 @@ use super::general_name::GeneralName;
 use super::reading::Reading;
 use super::{Broken, Check, Level, Rule, punycode, syntax};
 use crate::tls::hostname::is_number;
+use crate::tls::reason::Code;
 use crate::tls::shown::Shown;
-use crate::tls::verdict::Code;
 
 pub(super) const RULES: &[Rule] = &[
     Rule {

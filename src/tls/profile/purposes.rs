@@ -7,8 +7,8 @@ use super::forms;
 use super::general_name::GeneralName;
 use super::reading::Reading;
 use super::{Broken, Check, Level, Rule, syntax};
+use crate::tls::reason::Code;
 use crate::tls::shown::Shown;
-use crate::tls::verdict::Code;
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
