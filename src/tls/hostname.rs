@@ -29,6 +29,22 @@ pub fn match_hostname(certificate: &Certificate, host: &str) -> Result<(), Misma
     }
 }
 
+/// The DNS names in a certificate by which it is for `host`.
+pub(super) fn names_for<'a>(
+    certificate: &'a Certificate,
+    host: &'a str,
+) -> impl Iterator<Item = &'a str> {
+    let host = match Reference::parse(host) {
+        Some(Reference::Dns(host)) => Some(host),
+        Some(Reference::Ip(_)) | None => None,
+    };
+    let names = host.map(|host| {
+        let names = certificate.dns_names();
+        names.filter(move |name| covers(name, host))
+    });
+    names.into_iter().flatten()
+}
+
 /// Why a certificate is not for a host. Every text in it is escaped and bounded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mismatch {

@@ -117,6 +117,8 @@ type Broken = Option<String>;
 enum Check {
     /// The leaf.
     Leaf(fn(&Reading<'_>) -> Broken),
+    /// The same, with the host that it stands for.
+    LeafFor(fn(&Reading<'_>, &str) -> Broken),
     /// Every certificate, the root included.
     Every(fn(&Reading<'_>) -> Broken),
     /// Every CA: what issued another certificate of the path, the root included.
@@ -155,15 +157,17 @@ impl Profile {
         }
     }
 
-    /// What is wrong with a leaf by itself.
-    pub(super) fn judge_leaf(&self, leaf: &Certificate) -> Vec<Reason> {
+    /// What is wrong with the leaf that stands for a host.
+    pub(super) fn judge_leaf(&self, leaf: &Certificate, host: &str) -> Vec<Reason> {
         let claims = lifetime::claims_public_trust(leaf);
         let leaf = Reading::of(leaf, Place::Leaf, claims);
-        let broken = |rule: &Rule| match rule.check {
-            Check::Leaf(check) | Check::Every(check) => {
-                Some(rule.reason(&leaf, &check(&leaf)?, None))
-            }
-            _ => None,
+        let broken = |rule: &Rule| {
+            let broken = match rule.check {
+                Check::Leaf(check) | Check::Every(check) => check(&leaf),
+                Check::LeafFor(check) => check(&leaf, host),
+                _ => None,
+            };
+            Some(rule.reason(&leaf, &broken?, None))
         };
         self.rules().filter_map(broken).collect()
     }

@@ -169,6 +169,7 @@ pub enum Subject {
     /// It and its path keep the rules of the [`profile`](super::Rule).
     Profile,
     /// Nobody has revoked it: by CRLs (RFC 5280 §6.3) and by the stapled OCSP response (RFC 6960).
+    /// A response is about the leaf alone: the CAs above it are looked at where CRLs are given.
     Revocation,
     /// A pinned key is on the path.
     Pins,

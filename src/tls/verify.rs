@@ -218,7 +218,7 @@ impl Judge {
 
     /// What is wrong with a leaf by itself.
     fn leaf(&self, leaf: &Certificate, host: &str, now: UnixTime) -> Vec<Reason> {
-        let mut reasons = self.policy.profile().judge_leaf(leaf);
+        let mut reasons = self.policy.profile().judge_leaf(leaf, host);
         // The key signs the handshake, not the path: webpki does not look at it.
         reasons.extend(unusable_key(leaf, self.algorithms));
         reasons.extend(purpose(leaf));

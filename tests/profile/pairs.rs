@@ -397,12 +397,19 @@ pub(crate) const PAIRS: &[Pair] = &[
     ),
     pair(
         "wildcard-public-suffix",
-        |p| p.add_names(&[(DNS, b"*.any.co.uk"), (DNS, b"*.github.io")]),
-        |p| p.add_names(&[(DNS, b"*.co.uk")]),
+        |p| p.stand_for("shop.co.uk", &["*.co.uk", "Shop.co.uk"]),
+        |p| p.stand_for("shop.co.uk", &["*.co.uk", "*.shop.co.uk"]),
     ),
-    pair("wildcard-public-suffix", as_it_is, |p| {
-        p.add_names(&[(DNS, b"*.XN--55QX5D.cn")])
-    }),
+    pair(
+        "wildcard-public-suffix",
+        |p| p.stand_for(HOST, &["*.co.uk"]),
+        |p| p.stand_for("a.XN--55qx5d.cn", &["*.XN--55QX5D.cn"]),
+    ),
+    pair(
+        "wildcard-public-suffix",
+        |p| p.stand_for("any.github.io", &["*.github.io"]),
+        |p| p.stand_for("any.org.uk", &["*.co.uk", "*.org.uk"]),
+    ),
     pair(
         "san-critical",
         |p| {
@@ -454,6 +461,14 @@ pub(crate) const PAIRS: &[Pair] = &[
         "common-name-once",
         |p| p.leaf.subject = name(&[HOST]),
         |p| p.leaf.subject = name(&[HOST, HOST]),
+    ),
+    pair(
+        "common-name-in-san",
+        |p| p.add_names(&[(EMAIL, b"a@mail.test")]),
+        |p| {
+            p.add_names(&[(EMAIL, b"a@mail.test")]);
+            p.leaf.subject = name(&["other.test"]);
+        },
     ),
     pair(
         "common-name-in-san",

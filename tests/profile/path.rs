@@ -17,6 +17,8 @@ pub(crate) struct Path {
     pub(crate) ca: Tbs,
     pub(crate) leaf: Tbs,
     pub(crate) root_is_signed_by_another: bool,
+    /// For which it is judged.
+    pub(crate) host: &'static str,
 }
 
 impl Path {
@@ -42,6 +44,7 @@ impl Path {
             ca,
             leaf,
             root_is_signed_by_another: false,
+            host: HOST,
         }
     }
 
@@ -61,6 +64,13 @@ impl Path {
         self.leaf
             .set(POLICIES, false, policies(&["2.23.140.1.2.1"]));
         self.leaf.validity = [utc("260101000000Z"), utc("270202235959Z")];
+    }
+
+    /// Judges it for another host, with these names behind the first one's.
+    pub(crate) fn stand_for(&mut self, host: &'static str, more: &[&str]) {
+        let more: Vec<_> = more.iter().map(|name| (DNS, name.as_bytes())).collect();
+        self.add_names(&more);
+        self.host = host;
     }
 
     /// Puts names behind the host's.
@@ -96,14 +106,23 @@ impl World {
             false => path.root.sign(root_key),
         };
         let chain = [path.leaf.sign(ca_key), path.ca.sign(root_key)];
-        judge(&root, &chain, policy)
+        judge_for(path.host, &root, &chain, policy)
     }
 }
 
 pub(crate) fn judge(root: &[u8], chain: &[CertificateDer<'_>], policy: Policy) -> Verdict {
+    judge_for(HOST, root, chain, policy)
+}
+
+fn judge_for(
+    host: &'static str,
+    root: &[u8],
+    chain: &[CertificateDer<'_>],
+    policy: Policy,
+) -> Verdict {
     let roots = RootStore::empty().add_der(root).unwrap();
     let verifier = Verifier::builder().roots(roots).policy(policy).build();
-    let host = ServerName::try_from(HOST).unwrap();
+    let host = ServerName::try_from(host).unwrap();
     // 2026-06-01.
     let now = UnixTime::since_unix_epoch(Duration::from_secs(1_780_272_000));
     verifier.unwrap().judge(&Presented::new(chain), &host, now)

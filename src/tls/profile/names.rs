@@ -14,20 +14,22 @@ use x509_cert::der::{Tag, Tagged};
 use super::general_name::GeneralName;
 use super::reading::Reading;
 use super::{Broken, Check, Level, Rule, punycode, syntax};
-use crate::tls::hostname::is_number;
+use crate::tls::hostname::{self, is_number};
 use crate::tls::reason::Code;
 use crate::tls::shown::Shown;
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
         id: "wildcard-public-suffix",
-        demands: "no wildcard stands for all that is registered under a public suffix",
+        demands: "a host is not known by a wildcard alone that stands for all that is registered \
+                  under a public suffix",
         source: "BR 3.2.2.6, the ICANN section of publicsuffix.org",
         level: Level::Default,
-        why: "nobody owns *.co.uk; a suffix of the list's private section has one owner, who may \
-              have it, and what is not in the list is no suffix",
+        why: "nobody owns *.co.uk, and Chrome matches no host by it; a suffix of the list's \
+              private section has one owner, who may have it, and what is not in the list is no \
+              suffix",
         code: Code::Profile,
-        check: Check::Leaf(wildcard_public_suffix),
+        check: Check::LeafFor(wildcard_public_suffix),
     },
     Rule {
         id: "san-critical",
@@ -119,14 +121,16 @@ pub(super) const RULES: &[Rule] = &[
     },
 ];
 
-fn wildcard_public_suffix(reading: &Reading<'_>) -> Broken {
-    let wildcards = reading
-        .certificate
-        .dns_names()
-        .filter_map(|name| Some((name, name.strip_prefix("*.")?)));
-    let mut wide = wildcards.filter(|(_, base)| is_public_suffix(base));
-    let (name, _) = wide.next()?;
-    Some(format!("has the name \"{}\"", Shown(name)))
+fn wildcard_public_suffix(reading: &Reading<'_>, host: &str) -> Broken {
+    let mut wide = None;
+    for name in hostname::names_for(reading.certificate, host) {
+        match name.strip_prefix("*.") {
+            Some(base) if is_public_suffix(base) => wide = Some(name),
+            // It is known by this one, too.
+            _ => return None,
+        }
+    }
+    Some(format!("has no name for it but \"{}\"", Shown(wide?)))
 }
 
 /// Whether the ICANN section of the list has this domain. The list is in U-labels and small letters.
