@@ -147,7 +147,7 @@ impl Code {
     }
 }
 
-/// What a [`Check`] looks at.
+/// What a [`Check`](super::Check) looks at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(
     feature = "json",
