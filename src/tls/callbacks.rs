@@ -101,11 +101,15 @@ impl ServerCertVerifier for HandshakeVerifier {
     }
 }
 
+/// Of the leaf that was judged, which need not be read again.
 fn handshake_key(
     cert: &CertificateDer<'_>,
 ) -> Result<SubjectPublicKeyInfoDer<'static>, rustls::Error> {
-    let certificate =
-        Certificate::read(cert.clone().into_owned()).map_err(|_| CertificateError::BadEncoding)?;
+    let certificate = match Witness::leaf(cert) {
+        Some(leaf) => leaf,
+        None => Certificate::read(cert.clone().into_owned())
+            .map_err(|_| CertificateError::BadEncoding)?,
+    };
     Ok(SubjectPublicKeyInfoDer::from(
         certificate.spki_der().to_vec(),
     ))
@@ -162,6 +166,15 @@ impl Witness {
 
     fn saw_demand_for_certificate(credential: Credential) {
         Self::note(|witness| witness.credential = credential);
+    }
+
+    /// The leaf of the verdict, if it is this certificate.
+    fn leaf(der: &CertificateDer<'_>) -> Option<Certificate> {
+        let leaf = WITNESS.try_with(|witness| {
+            let witness = witness.lock().unwrap_or_else(PoisonError::into_inner);
+            witness.verdict.as_ref()?.chain().first().cloned()
+        });
+        leaf.ok()?.filter(|leaf| leaf.der() == der.as_ref())
     }
 
     /// Outside of a handshake of ours there is nobody to tell, and the handshake will be refused

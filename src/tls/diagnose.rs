@@ -3,10 +3,12 @@
 
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::UnixTime;
+use x509_cert::der::asn1::ObjectIdentifier;
+use x509_cert::der::oid::db::rfc5280;
 
 use super::certificate::Certificate;
 use super::reason::{Code, Reason};
-use super::shown::date;
+use super::shown::{MAX_SHOWN_NAMES, date};
 use super::signature::Signed;
 
 /// A chain from whose leaf no path was found.
@@ -230,6 +232,40 @@ fn weak_key(certificate: &Certificate) -> Option<Reason> {
             ),
         )
     })
+}
+
+/// A leaf that may be used, and not for TLS servers (RFC 5280 §4.2.1.12).
+pub(super) fn wrong_purpose(leaf: &Certificate) -> Option<Reason> {
+    let purposes = leaf.purposes()?;
+    if purposes.contains(&rfc5280::ID_KP_SERVER_AUTH) {
+        return None;
+    }
+    Some(Reason::new(
+        Code::WrongPurpose,
+        format!(
+            "the certificate is not for TLS servers: its extended key usage is {}",
+            describe(purposes)
+        ),
+    ))
+}
+
+fn describe(mut purposes: Vec<ObjectIdentifier>) -> String {
+    let more = purposes.len().saturating_sub(MAX_SHOWN_NAMES);
+    purposes.truncate(MAX_SHOWN_NAMES);
+    let named: Vec<_> = purposes
+        .iter()
+        .map(|purpose| match *purpose {
+            rfc5280::ID_KP_CLIENT_AUTH => "client authentication".into(),
+            rfc5280::ID_KP_CODE_SIGNING => "code signing".into(),
+            rfc5280::ID_KP_EMAIL_PROTECTION => "e-mail protection".into(),
+            other => other.to_string(),
+        })
+        .collect();
+    match (named.is_empty(), more) {
+        (true, _) => String::from("empty or unreadable"),
+        (false, 0) => named.join(", "),
+        (false, more) => format!("{} and {more} more", named.join(", ")),
+    }
 }
 
 pub(super) fn expired(whose: &str, not_after: UnixTime, now: UnixTime) -> Reason {

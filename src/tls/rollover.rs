@@ -218,8 +218,8 @@ fn may_issue(ca: &Certificate, moment: UnixTime) -> bool {
     let is_valid = ca.is_valid_at(moment);
     let may_sign = ca.key_usage().is_none_or(|usage| usage.key_cert_sign());
     let is_for_servers = ca
-        .extended_key_usage()
-        .is_none_or(|purposes| purposes.iter().any(|each| each == SERVER_AUTH));
+        .purposes()
+        .is_none_or(|purposes| purposes.contains(&rfc5280::ID_KP_SERVER_AUTH));
     // webpki reads no certificate with a critical extension that it does not know.
     let is_read = EndEntityCert::try_from(ca.certificate_der()).is_ok();
     is_valid && ca.is_ca() && may_sign && is_for_servers && is_read
@@ -381,9 +381,6 @@ impl ExtendedKeyUsageValidator for AnyUse {
         Ok(())
     }
 }
-
-/// RFC 5280 §4.2.1.12.
-const SERVER_AUTH: &str = "1.3.6.1.5.5.7.3.1";
 
 /// Most signatures that are checked beside webpki's own hundred. A CA changes its key once in
 /// years: real chains take three or four.

@@ -127,9 +127,9 @@ fn delegated(
     accepted: WebPkiSupportedAlgorithms,
     now: UnixTime,
 ) -> Result<(), String> {
-    let purposes = responder.extended_key_usage().unwrap_or_default();
+    let purposes = responder.purposes().unwrap_or_default();
     // anyExtendedKeyUsage is not enough: the delegation is explicit (RFC 6960 §4.2.2.2).
-    if !purposes.iter().any(|each| each == OCSP_SIGNING) {
+    if !purposes.contains(&rfc5280::ID_KP_OCSP_SIGNING) {
         return Err("whose certificate is not for signing OCSP (id-kp-OCSPSigning)".into());
     }
     // BR 7.1.2.8.5. A CA is charged with certificates, and with no status but of its own.
@@ -309,9 +309,6 @@ fn invalid(why: impl fmt::Display) -> Reason {
 
 const UNSIGNED: &str = "has a signature that does not fit the key of its responder, \
                         or is by an algorithm that we do not accept";
-
-/// id-kp-OCSPSigning, RFC 6960 §4.2.2.2.
-const OCSP_SIGNING: &str = "1.3.6.1.5.5.7.3.9";
 
 /// What is looked at in a responder's certificate, or has nothing to say of a responder.
 const KNOWN: [ObjectIdentifier; 5] = [

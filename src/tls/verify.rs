@@ -8,12 +8,12 @@ use std::sync::Arc;
 
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use x509_cert::der::asn1::ObjectIdentifier;
-use x509_cert::der::oid::db::rfc5280;
 
 use super::certificate::{Anchor, Certificate};
 use super::crypto;
-use super::diagnose::{Pathless, expired, expires_soon, its_issuer, not_yet_valid, unusable_key};
+use super::diagnose::{
+    Pathless, expired, expires_soon, its_issuer, not_yet_valid, unusable_key, wrong_purpose,
+};
 use super::hostname::match_hostname;
 use super::memo::Memo;
 use super::path::Path;
@@ -22,7 +22,6 @@ use super::presented::Presented;
 use super::reason::{Code, Reason, Subject};
 use super::roots::RootStore;
 use super::search::{Examined, Search, Usage};
-use super::shown::MAX_SHOWN_NAMES;
 use super::verdict::{Findings, Verdict};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -221,7 +220,7 @@ impl Judge {
         let mut reasons = self.policy.profile().judge_leaf(leaf, host);
         // The key signs the handshake, not the path: webpki does not look at it.
         reasons.extend(unusable_key(leaf, self.algorithms));
-        reasons.extend(purpose(leaf));
+        reasons.extend(wrong_purpose(leaf));
         reasons.extend(name(leaf, host));
         reasons.extend(validity("the certificate", leaf, now));
         reasons
@@ -303,39 +302,6 @@ fn holds(error: &webpki::Error, now: UnixTime) -> bool {
         webpki::Error::CertExpired { not_after, .. } => now > *not_after,
         webpki::Error::CertNotValidYet { not_before, .. } => now < *not_before,
         _ => true,
-    }
-}
-
-fn purpose(leaf: &Certificate) -> Option<Reason> {
-    let purposes = leaf.purposes()?;
-    if purposes.contains(&rfc5280::ID_KP_SERVER_AUTH) {
-        return None;
-    }
-    Some(Reason::new(
-        Code::WrongPurpose,
-        format!(
-            "the certificate is not for TLS servers: its extended key usage is {}",
-            describe(purposes)
-        ),
-    ))
-}
-
-fn describe(mut purposes: Vec<ObjectIdentifier>) -> String {
-    let more = purposes.len().saturating_sub(MAX_SHOWN_NAMES);
-    purposes.truncate(MAX_SHOWN_NAMES);
-    let named: Vec<_> = purposes
-        .iter()
-        .map(|purpose| match *purpose {
-            rfc5280::ID_KP_CLIENT_AUTH => "client authentication".into(),
-            rfc5280::ID_KP_CODE_SIGNING => "code signing".into(),
-            rfc5280::ID_KP_EMAIL_PROTECTION => "e-mail protection".into(),
-            other => other.to_string(),
-        })
-        .collect();
-    match (named.is_empty(), more) {
-        (true, _) => String::from("empty or unreadable"),
-        (false, 0) => named.join(", "),
-        (false, more) => format!("{} and {more} more", named.join(", ")),
     }
 }
 

@@ -129,7 +129,7 @@ fn path_length(reading: &Reading<'_>, path: &Path) -> Broken {
 }
 
 fn purpose(reading: &Reading<'_>) -> Broken {
-    let purposes = reading.purposes()?;
+    let purposes = reading.certificate.purposes()?;
     let is_allowed = [rfc5280::ID_KP_SERVER_AUTH, rfc5280::ANY_EXTENDED_KEY_USAGE]
         .iter()
         .any(|purpose| purposes.contains(purpose));

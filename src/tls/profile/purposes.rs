@@ -115,7 +115,7 @@ fn eku_critical(reading: &Reading<'_>) -> Broken {
 }
 
 fn eku_other(reading: &Reading<'_>) -> Broken {
-    let purposes = reading.purposes()?;
+    let purposes = reading.certificate.purposes()?;
     let (_, name) = OTHER_PURPOSES
         .iter()
         .find(|(purpose, _)| purposes.contains(purpose))?;

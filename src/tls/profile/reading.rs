@@ -95,12 +95,6 @@ impl<'a> Reading<'a> {
             .ok()?
             .path_len_constraint
     }
-
-    /// What extKeyUsage lists; nothing, if it cannot be read.
-    pub(super) fn purposes(&self) -> Option<Vec<ObjectIdentifier>> {
-        let purposes = self.certificate.extension(rfc5280::ID_CE_EXT_KEY_USAGE)?;
-        Some(Vec::from_der(purposes).unwrap_or_default())
-    }
 }
 
 /// RFC 5280 §4.2.1.1.
