@@ -91,7 +91,8 @@ fn vector(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 /// RFC 6962 §3.3.
-const EMBEDDED_SCTS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.11129.2.4.2");
+pub(super) const EMBEDDED_SCTS: ObjectIdentifier =
+    ObjectIdentifier::new_unwrap("1.3.6.1.4.1.11129.2.4.2");
 
 /// RFC 6962 §3.2.
 const V1: u8 = 0;

@@ -11,6 +11,7 @@ use super::reading::Reading;
 use super::{Broken, Check, Level, Rule};
 use crate::tls::certificate::Certificate;
 use crate::tls::reason::Code;
+use crate::tls::sct::EMBEDDED_SCTS;
 
 pub(super) const RULES: &[Rule] = &[Rule {
     id: "validity-period",
@@ -79,6 +80,3 @@ const RESERVED_POLICIES: [ObjectIdentifier; 4] = [
     ObjectIdentifier::new_unwrap("2.23.140.1.2.2"),
     ObjectIdentifier::new_unwrap("2.23.140.1.2.3"),
 ];
-
-/// RFC 6962 §3.3.
-const EMBEDDED_SCTS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.11129.2.4.2");
