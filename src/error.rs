@@ -8,6 +8,7 @@ use std::sync::Arc;
 use http::StatusCode;
 use url::Url;
 
+use crate::connect::guard::Refused;
 use crate::decode::DecodeError;
 use crate::limits::Elapsed;
 use crate::redirect::RedirectError;
@@ -65,6 +66,8 @@ struct Inner {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
+    /// An address that may not be dialled: see [`AddressGuard`](crate::AddressGuard).
+    AddressRefused,
     /// The peer's certificate was refused; [`Error::verdict`] says why.
     Certificate,
     /// The client, the environment or a named file asks for what cannot be.
@@ -88,6 +91,9 @@ pub enum ErrorKind {
     MalformedReply,
     /// The payload's stream failed, or was not of the length it promised.
     Payload,
+    /// The proxy could not be reached, refused, or answered what is no answer. The host itself was
+    /// not spoken to.
+    Proxy,
     /// A redirect that is not followed for safety's sake.
     RedirectRefused,
     /// The response is larger than its limit.
@@ -104,6 +110,7 @@ impl ErrorKind {
     /// A stable kebab-case word for logs and metrics, such as `response-too-large`.
     pub fn code(self) -> &'static str {
         match self {
+            Self::AddressRefused => "address-refused",
             Self::Certificate => "certificate",
             Self::Config => "config",
             Self::Connect => "connect",
@@ -115,6 +122,7 @@ impl ErrorKind {
             Self::InvalidUrl => "invalid-url",
             Self::MalformedReply => "malformed-reply",
             Self::Payload => "payload",
+            Self::Proxy => "proxy",
             Self::RedirectRefused => "redirect-refused",
             Self::ResponseTooLarge => "response-too-large",
             Self::Status => "status",
@@ -315,6 +323,12 @@ impl From<RedirectError> for Error {
             false => ErrorKind::RedirectRefused,
         };
         Self::new(kind, refused.to_string())
+    }
+}
+
+impl From<Refused> for Error {
+    fn from(refused: Refused) -> Self {
+        Self::new(ErrorKind::AddressRefused, refused.to_string()).with_phase(Phase::Connect)
     }
 }
 

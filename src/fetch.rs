@@ -13,7 +13,7 @@ use url::Position;
 use crate::body::{Body, Reading};
 use crate::client::{Client, Shared, in_one_runtime};
 use crate::connect::outgoing::Outgoing;
-use crate::connect::{Choice, Exchange, Lease, Origin, Target};
+use crate::connect::{Asker, Choice, Exchange, Lease, Origin, Target, Wanted};
 use crate::decode::Decoder;
 use crate::error::{Error, ErrorKind, Result};
 use crate::headers::{add_headers, check_headers};
@@ -69,6 +69,8 @@ impl Client {
 /// A fetch under way.
 struct Fetch {
     asked: Asked,
+    /// Who asked for the URL.
+    asker: Asker,
     demand: Demand,
     deadline: Deadline,
     deadline_is_set: bool,
@@ -100,6 +102,7 @@ impl Fetch {
         let decodes = add_headers(&mut asked.headers, &shared.user_agent);
         let deadline = options.deadline.or(shared.deadline);
         Ok(Self {
+            asker: Asker::Caller,
             demand,
             deadline: Deadline::start(deadline.unwrap_or(limits::DEADLINE)),
             deadline_is_set: deadline.is_some(),
@@ -145,19 +148,18 @@ impl Fetch {
 
     /// Sends the request, a second time if the first cannot have been acted on.
     async fn exchange(&mut self, shared: &Shared, target: &Target) -> Result<Exchange> {
+        let wanted = Wanted {
+            target,
+            asker: self.asker,
+            deadline: self.deadline,
+        };
         let mut outgoing = None;
         let mut choice = Choice::Any;
         let mut was_sent = false;
         loop {
             let lease = shared
                 .pool
-                .checkout(
-                    &shared.connector,
-                    target,
-                    choice,
-                    self.deadline,
-                    &mut self.timings,
-                )
+                .checkout(&shared.connector, wanted, choice, &mut self.timings)
                 .await
                 .map_err(|error| error.sent(was_sent))?;
             let Some(body) = outgoing.take().or_else(|| self.asked.payload.outgoing()) else {
@@ -272,6 +274,7 @@ impl Fetch {
     /// Turns to the next hop.
     async fn turn(&mut self, exchange: Exchange, next: redirect::Next) {
         let url = self.asked.url.clone();
+        self.asker = Asker::Host(exchange.lease.facts().remote.ip());
         let within = self
             .deadline
             .sooner(Deadline::on(Clock::IdleRead, limits::DISCARD_WAIT));

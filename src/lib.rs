@@ -71,6 +71,9 @@ pub use body::{Body, Content};
 mod client;
 pub use client::{Client, ClientBuilder};
 
+mod connect;
+pub use connect::AddressGuard;
+
 mod error;
 pub use error::{Error, ErrorKind, Result};
 
@@ -97,7 +100,6 @@ pub mod tls;
 pub use tls::{Identity, Policy, RootStore, TlsStream, Verdict};
 
 mod charset;
-mod connect;
 mod decode;
 mod fetch;
 mod headers;

@@ -25,7 +25,7 @@ const ROOMS: &[&str] = &[
     "service",
     // The client and its one loop.
     "fetch",
-    "client",
+    "client/*",
     // What is asked and what came back.
     "request",
     "into_url",
@@ -39,6 +39,8 @@ const ROOMS: &[&str] = &[
     "connect/host",
     "connect/sender",
     "connect",
+    "connect/route",
+    "connect/wanted",
     "connect/failure",
     "connect/trust",
     "connect/resolve",
@@ -51,6 +53,7 @@ const ROOMS: &[&str] = &[
     "connect/origin",
     // From a socket to a judged peer.
     "tls/handshake",
+    "connect/transport",
     "tls",
     "tls/sessions",
     "tls/callbacks",
@@ -78,6 +81,7 @@ const ROOMS: &[&str] = &[
     "headers",
     "error",
     // The pure rooms.
+    "connect/guard",
     "connect/framing",
     "connect/replay",
     "redirect",
@@ -109,7 +113,7 @@ const ROOMS: &[&str] = &[
 /// Who names a room above it, and why it may. One that nobody needs any more fails.
 const EXCEPTIONS: &[(&str, &str, &str)] = &[(
     "request",
-    "client",
+    "client/*",
     "a request holds the client that it was prepared on, so that it can be awaited",
 )];
 
@@ -117,6 +121,7 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[(
 /// tokio's Instant, which tests can stop, and decides nothing but when.)
 const DECISIONS: &[&str] = &[
     "connect/framing",
+    "connect/guard",
     "connect/origin",
     "connect/per_host",
     "connect/replay",

@@ -8,9 +8,9 @@ use tokio::time::Instant;
 use super::facts::Facts;
 use super::outgoing::Outgoing;
 use super::sender::{Http1, Sender};
-use super::{Connector, Target};
-use crate::error::{Error, Result};
-use crate::limits::{self, Deadline};
+use super::{Connector, Wanted};
+use crate::error::{Error, ErrorKind, Result};
+use crate::limits;
 use crate::timings::Timings;
 use crate::tls::demand::Demand;
 use crate::trace;
@@ -129,10 +129,12 @@ impl Host {
     pub(super) async fn dial(
         self: &Arc<Self>,
         connector: &Connector,
-        target: &Target,
-        deadline: Deadline,
+        wanted: Wanted<'_>,
         timings: &mut Timings,
     ) -> Result<Open> {
+        let Wanted {
+            target, deadline, ..
+        } = wanted;
         let host = Arc::downgrade(self);
         // The sender that is kept here goes with its connection, so that no request is left behind.
         let ended = move |facts: &Arc<Facts>| {
@@ -140,15 +142,16 @@ impl Host {
                 host.retire(facts);
             }
         };
-        let opened = match connector.connect(target, deadline, timings).await {
+        let opened = match connector.connect(wanted, timings).await {
             Ok(connected) => Sender::open(connected, ended, deadline).await,
             Err(error) => Err(error),
         };
         let (sender, facts) = match opened {
             Ok(opened) => opened,
             Err(error) => {
-                // A caller whose own time is up says nothing about the host.
-                if !deadline.is_over() {
+                // A caller whose own time is up says nothing about the host, nor does one who was sent
+                // by somebody who may not send anybody there.
+                if !deadline.is_over() && error.kind() != ErrorKind::AddressRefused {
                     let mut state = self.state();
                     state.failures += 1;
                     state.failure = Some(error.clone());

@@ -1,21 +1,24 @@
 //! From a URL to a verified stream, or the reason there is none.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 pub(crate) use exchange::Exchange;
 pub(crate) use facts::Facts;
 pub(crate) use failure::explain;
+pub use guard::AddressGuard;
+pub(crate) use guard::Asker;
 pub(crate) use host::Choice;
 pub(crate) use lease::Lease;
 pub(crate) use origin::Origin;
 pub(crate) use pool::Pool;
 pub(crate) use resolve::Resolver;
+pub(crate) use route::Route;
 pub(crate) use stream::Stream;
+pub(crate) use transport::Transport;
 pub(crate) use trust::{Target, Trust};
+pub(crate) use wanted::{Connected, Wanted};
 
 mod blocking;
 mod dial;
@@ -23,6 +26,7 @@ mod exchange;
 mod facts;
 mod failure;
 mod framing;
+pub(crate) mod guard;
 mod host;
 mod lease;
 mod origin;
@@ -31,11 +35,14 @@ mod per_host;
 mod pool;
 mod replay;
 mod resolve;
+mod route;
 mod sender;
 mod stream;
+pub(crate) mod transport;
 mod trust;
+mod wanted;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::limits::{self, Deadline};
 use crate::timings::{Phase, Timings};
 use crate::tls::handshake::{self, Failure};
@@ -44,51 +51,43 @@ use crate::tls::{Protocols, Ticketed, TlsStream};
 /// Makes connections under one configuration.
 #[derive(Debug)]
 pub(crate) struct Connector {
-    pub(crate) resolver: Resolver,
+    pub(crate) route: Route,
     pub(crate) timeout: Duration,
     pub(crate) trust: Trust,
 }
 
-/// A connection fresh from the dial.
-pub(crate) struct Connected<S> {
-    pub(crate) stream: S,
-    pub(crate) remote: SocketAddr,
-}
-
 impl Connector {
-    /// A connection to a target. Over https the peer has been judged and meets the demand.
+    /// The wanted connection. Over https the peer has been judged and meets the demand.
     pub(crate) async fn connect(
         &self,
-        target: &Target,
-        deadline: Deadline,
+        wanted: Wanted<'_>,
         timings: &mut Timings,
     ) -> Result<Connected<Stream>> {
-        if target.origin().is_https() {
-            let tls = self
-                .connect_tls(target, Protocols::Http, deadline, timings)
-                .await?;
+        if wanted.target.origin().is_https() {
+            let tls = self.connect_tls(wanted, Protocols::Http, timings).await?;
             return Ok(Connected {
                 remote: tls.remote,
                 stream: Stream::tls(tls.stream),
             });
         }
-        let deadline = self.within(deadline);
-        let tcp = self.connect_tcp(target.origin(), deadline, timings).await?;
+        let plain = self.route.open(self.soon(wanted), timings).await?;
         Ok(Connected {
-            remote: tcp.remote,
-            stream: Stream::plain(tcp.stream),
+            remote: plain.remote,
+            stream: Stream::plain(plain.stream),
         })
     }
 
-    /// A TLS stream to a target, for any protocol.
+    /// A TLS stream to the wanted target, for any protocol.
     pub(crate) async fn connect_tls(
         &self,
-        target: &Target,
+        wanted: Wanted<'_>,
         protocols: Protocols,
-        deadline: Deadline,
         timings: &mut Timings,
     ) -> Result<Connected<TlsStream>> {
-        let deadline = self.within(deadline);
+        let wanted = self.soon(wanted);
+        let Wanted {
+            target, deadline, ..
+        } = wanted;
         let started = Instant::now();
         let tls = deadline.run(Phase::Queued, target.tls()).await??;
         timings.add(Phase::Queued, started.elapsed());
@@ -96,13 +95,13 @@ impl Connector {
         let ticketed = ticketed(origin, protocols);
         let mut redialled = false;
         loop {
-            let tcp = self.connect_tcp(origin, deadline, timings).await?;
+            let transport = self.route.open(wanted, timings).await?;
             let started = Instant::now();
             let handshake = tls.handshake(
-                tcp.stream,
+                transport.stream,
                 &ticketed,
                 origin.server_name()?,
-                Some(tcp.remote),
+                Some(transport.remote),
             );
             let outcome = deadline.run(Phase::Tls, handshake).await?;
             timings.add(Phase::Tls, started.elapsed());
@@ -110,14 +109,14 @@ impl Connector {
                 Ok(stream) => {
                     return Ok(Connected {
                         stream,
-                        remote: tcp.remote,
+                        remote: transport.remote,
                     });
                 }
                 // The session's kept chain holds no longer. Its tickets are gone, and what the
                 // peer shows today decides.
                 Err(Failure::Stale(_)) if !redialled => redialled = true,
                 Err(Failure::Stale(verdict)) => {
-                    return Err(handshake::refused(&verdict, Some(tcp.remote))
+                    return Err(handshake::refused(&verdict, Some(transport.remote))
                         .with_verdict(Some(verdict))
                         .with_phase(Phase::Tls));
                 }
@@ -141,6 +140,7 @@ impl Connector {
         let tls = deadline.run(Phase::Queued, target.tls()).await??;
         let origin = target.origin();
         let ticketed = ticketed(origin, Protocols::Unnamed);
+        let stream = Transport::Plain(stream);
         let handshake = tls.handshake(stream, &ticketed, origin.server_name()?, None);
         match deadline.run(Phase::Tls, handshake).await? {
             Ok(stream) => Ok(stream),
@@ -151,31 +151,12 @@ impl Connector {
         }
     }
 
-    async fn connect_tcp(
-        &self,
-        origin: &Origin,
-        deadline: Deadline,
-        timings: &mut Timings,
-    ) -> Result<Connected<TcpStream>> {
-        let started = Instant::now();
-        let addresses = deadline
-            .run(
-                Phase::Dns,
-                self.resolver.resolve(origin.host(), origin.port()),
-            )
-            .await??;
-        timings.add(Phase::Dns, started.elapsed());
-        let started = Instant::now();
-        let (stream, remote) = deadline
-            .run(Phase::Connect, dial::race(&addresses))
-            .await?
-            .map_err(|tried| {
-                Error::new(ErrorKind::Connect, format!("connecting to {origin} failed"))
-                    .with_source(tried)
-                    .with_phase(Phase::Connect)
-            })?;
-        timings.add(Phase::Connect, started.elapsed());
-        Ok(Connected { stream, remote })
+    /// The same, within the time for a connection.
+    fn soon<'a>(&self, wanted: Wanted<'a>) -> Wanted<'a> {
+        Wanted {
+            deadline: self.within(wanted.deadline),
+            ..wanted
+        }
     }
 
     fn within(&self, deadline: Deadline) -> Deadline {
@@ -194,6 +175,7 @@ fn ticketed(origin: &Origin, protocols: Protocols) -> Ticketed {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::ErrorKind;
     use crate::tls::demand::Demand;
     use crate::tls::{Clock, Policy};
 
@@ -201,7 +183,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_name_that_takes_its_time_is_the_clocks_to_end() {
         let connector = Connector {
-            resolver: Resolver::default(),
+            route: Route {
+                resolver: Resolver::default(),
+                guard: AddressGuard::default(),
+            },
             timeout: limits::CONNECT,
             trust: Trust::new(None, None, Policy::default(), vec![], Clock::default()).unwrap(),
         };
@@ -220,7 +205,12 @@ mod tests {
         ] {
             let deadline = Deadline::start(Duration::from_secs(budget));
             let mut timings = Timings::default();
-            let connecting = connector.connect(&target, deadline, &mut timings);
+            let wanted = Wanted {
+                target: &target,
+                asker: Asker::Caller,
+                deadline,
+            };
+            let connecting = connector.connect(wanted, &mut timings);
             let error = connecting.await.map(drop).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Deadline);
             assert_eq!(error.phase(), Some(Phase::Dns));

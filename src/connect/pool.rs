@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::host::{Choice, Host};
 use super::lease::Lease;
-use super::{Connector, Target};
+use super::{Connector, Target, Wanted};
 use crate::error::Result;
 use crate::limits::{self, Clock, Deadline};
 use crate::timings::{Phase, Timings};
@@ -45,12 +45,12 @@ impl Pool {
     pub(crate) async fn checkout(
         &self,
         connector: &Connector,
-        target: &Target,
+        wanted: Wanted<'_>,
         choice: Choice,
-        deadline: Deadline,
         timings: &mut Timings,
     ) -> Result<Lease> {
-        let host = self.host(target);
+        let deadline = wanted.deadline;
+        let host = self.host(wanted.target);
         loop {
             if let Some(mut open) = host.open_connection(choice) {
                 let soon = deadline.sooner(Deadline::on(Clock::Connect, limits::READY_WAIT));
@@ -63,7 +63,7 @@ impl Pool {
             }
             let failures = match host.may_dial_at_once() {
                 Ok(()) => {
-                    let open = host.dial(connector, target, deadline, timings).await?;
+                    let open = host.dial(connector, wanted, timings).await?;
                     return Ok(Lease::new(open, host));
                 }
                 Err(failures) => failures,
@@ -79,7 +79,7 @@ impl Pool {
             if !host.needs_turn() {
                 continue;
             }
-            let dialled = host.dial(connector, target, deadline, timings).await;
+            let dialled = host.dial(connector, wanted, timings).await;
             drop(turn);
             return Ok(Lease::new(dialled?, host));
         }
@@ -122,7 +122,7 @@ mod tests {
 
     use super::super::host::Open;
     use super::super::sender::Sender;
-    use super::super::{Connected, Origin, Stream, Trust};
+    use super::super::{Connected, Origin, Stream, Transport, Trust};
     use super::*;
     use crate::tls::demand::Demand;
     use crate::tls::{self, Policy};
@@ -174,7 +174,8 @@ mod tests {
         async fn idle_connection(&self, name: &str) -> (TcpStream, Arc<Host>) {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let remote = listener.local_addr().unwrap();
-            let stream = Stream::plain(TcpStream::connect(remote).await.unwrap());
+            let stream = TcpStream::connect(remote).await.unwrap();
+            let stream = Stream::plain(Transport::Plain(stream));
             let deadline = Deadline::start(limits::DEADLINE);
             let opened = Sender::open(Connected { stream, remote }, |_| {}, deadline).await;
             let (sender, facts) = opened.unwrap();

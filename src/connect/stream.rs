@@ -7,20 +7,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
+use super::transport::Transport;
 use crate::tls::TlsStream;
 
 /// A connection's stream.
 #[derive(Debug)]
 pub(crate) struct Stream {
-    transport: Transport,
+    kind: Kind,
     traffic: Arc<Traffic>,
 }
 
 #[derive(Debug)]
-enum Transport {
-    Plain(TcpStream),
+enum Kind {
+    Plain(Transport),
     Tls(Box<TlsStream>),
 }
 
@@ -42,26 +42,26 @@ impl Traffic {
 }
 
 impl Stream {
-    pub(super) fn plain(stream: TcpStream) -> Self {
-        Self::over(Transport::Plain(stream))
+    pub(super) fn plain(stream: Transport) -> Self {
+        Self::over(Kind::Plain(stream))
     }
 
     pub(super) fn tls(stream: TlsStream) -> Self {
-        Self::over(Transport::Tls(Box::new(stream)))
+        Self::over(Kind::Tls(Box::new(stream)))
     }
 
-    fn over(transport: Transport) -> Self {
+    fn over(kind: Kind) -> Self {
         Self {
-            transport,
+            kind,
             traffic: Arc::default(),
         }
     }
 
     /// The TLS stream, if it is one.
     pub(super) fn as_tls(&self) -> Option<&TlsStream> {
-        match &self.transport {
-            Transport::Plain(_) => None,
-            Transport::Tls(stream) => Some(stream),
+        match &self.kind {
+            Kind::Plain(_) => None,
+            Kind::Tls(stream) => Some(stream),
         }
     }
 
@@ -86,9 +86,9 @@ impl AsyncRead for Stream {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        let polled = match &mut self.transport {
-            Transport::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
-            Transport::Tls(stream) => Pin::new(stream.as_mut()).poll_read(cx, buf),
+        let polled = match &mut self.kind {
+            Kind::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
+            Kind::Tls(stream) => Pin::new(stream.as_mut()).poll_read(cx, buf),
         };
         let count = buf.filled().len().saturating_sub(before);
         self.traffic.read.fetch_add(count as u64, Ordering::Relaxed);
@@ -102,9 +102,9 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = match &mut self.transport {
-            Transport::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
-            Transport::Tls(stream) => Pin::new(stream.as_mut()).poll_write(cx, buf),
+        let written = match &mut self.kind {
+            Kind::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
+            Kind::Tls(stream) => Pin::new(stream.as_mut()).poll_write(cx, buf),
         };
         self.counted(written)
     }
@@ -114,31 +114,31 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = match &mut self.transport {
-            Transport::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-            Transport::Tls(stream) => Pin::new(stream.as_mut()).poll_write_vectored(cx, bufs),
+        let written = match &mut self.kind {
+            Kind::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Kind::Tls(stream) => Pin::new(stream.as_mut()).poll_write_vectored(cx, bufs),
         };
         self.counted(written)
     }
 
     fn is_write_vectored(&self) -> bool {
-        match &self.transport {
-            Transport::Plain(stream) => stream.is_write_vectored(),
-            Transport::Tls(stream) => stream.is_write_vectored(),
+        match &self.kind {
+            Kind::Plain(stream) => stream.is_write_vectored(),
+            Kind::Tls(stream) => stream.is_write_vectored(),
         }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.transport {
-            Transport::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Transport::Tls(stream) => Pin::new(stream.as_mut()).poll_flush(cx),
+        match &mut self.kind {
+            Kind::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Kind::Tls(stream) => Pin::new(stream.as_mut()).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.transport {
-            Transport::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Transport::Tls(stream) => Pin::new(stream.as_mut()).poll_shutdown(cx),
+        match &mut self.kind {
+            Kind::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Kind::Tls(stream) => Pin::new(stream.as_mut()).poll_shutdown(cx),
         }
     }
 }

@@ -19,6 +19,7 @@ use super::demand::Demand;
 use super::presented::Presented;
 use super::verdict::{Refusal, Verdict};
 use super::{Ticketed, Tls, Version};
+use crate::connect::transport::Transport;
 use crate::error::{Error, ErrorKind};
 
 /// A TLS stream whose peer was judged before it was handed over.
@@ -26,7 +27,7 @@ use crate::error::{Error, ErrorKind};
 /// It reads and writes as any tokio stream does. A peer that closes without `close_notify` is an
 /// error of kind [`io::ErrorKind::UnexpectedEof`], never a silent end.
 pub struct TlsStream<S = TcpStream> {
-    stream: tokio_rustls::client::TlsStream<S>,
+    stream: tokio_rustls::client::TlsStream<Transport<S>>,
     verdict: Arc<Verdict>,
     credential: Credential,
 }
@@ -37,9 +38,12 @@ impl<S> TlsStream<S> {
         &self.verdict
     }
 
-    /// The stream under the TLS.
-    pub fn get_ref(&self) -> &S {
-        self.stream.get_ref().0
+    /// The stream under the TLS; `None` where that is itself inside TLS, to a proxy.
+    pub fn get_ref(&self) -> Option<&S> {
+        match self.stream.get_ref().0 {
+            Transport::Plain(stream) => Some(stream),
+            Transport::Tunnel(_) => None,
+        }
     }
 
     pub(crate) fn shared_verdict(&self) -> &Arc<Verdict> {
@@ -65,7 +69,7 @@ impl Tls {
     /// with whom has just been found out.
     pub(crate) async fn handshake<S>(
         &self,
-        stream: S,
+        stream: Transport<S>,
         origin: &Ticketed,
         name: ServerName<'static>,
         remote: Option<SocketAddr>,

@@ -1,0 +1,237 @@
+//! How a client is made.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Once};
+use std::time::{Duration, SystemTime};
+
+use http::HeaderValue;
+use rustls::pki_types::UnixTime;
+
+use super::{Client, Shared};
+use crate::connect::{AddressGuard, Connector, Pool, Resolver, Route, Trust};
+use crate::error::{Error, ErrorKind, Result};
+use crate::limits;
+use crate::tls::demand::{self, HttpsVerify, Said};
+use crate::tls::{Clock, Identity, Policy, RootStore};
+use crate::trace;
+
+/// Makes a [`Client`].
+///
+/// What it does not say is the default; the platform's roots are loaded at the first connection.
+#[derive(Debug)]
+#[must_use = "a builder does nothing until it is built"]
+pub struct ClientBuilder {
+    roots: Option<RootStore>,
+    identity: Option<Identity>,
+    policy: Policy,
+    host_policies: Vec<(String, Policy)>,
+    clock: Clock,
+    resolver: Resolver,
+    guard: AddressGuard,
+    accept_unverified: bool,
+    allow_http: bool,
+    connect_timeout: Duration,
+    deadline: Option<Duration>,
+    max_redirects: usize,
+    max_response_size: Option<u64>,
+    user_agent: String,
+}
+
+impl Default for ClientBuilder {
+    fn default() -> Self {
+        Self {
+            roots: None,
+            identity: None,
+            policy: Policy::default(),
+            host_policies: Vec::new(),
+            clock: Clock::default(),
+            resolver: Resolver::default(),
+            guard: AddressGuard::default(),
+            accept_unverified: false,
+            allow_http: false,
+            connect_timeout: limits::CONNECT,
+            deadline: None,
+            max_redirects: limits::REDIRECTS,
+            max_response_size: None,
+            user_agent: concat!("urlfetch/", env!("CARGO_PKG_VERSION")).into(),
+        }
+    }
+}
+
+impl ClientBuilder {
+    /// Where trust comes from; the platform's roots unless said otherwise.
+    pub fn roots(mut self, roots: RootStore) -> Self {
+        self.roots = Some(roots);
+        self
+    }
+
+    /// Our own certificate, shown to servers that ask for one.
+    pub fn identity(mut self, identity: Identity) -> Self {
+        self.identity = Some(identity);
+        self
+    }
+
+    /// What is demanded of peers beyond a path to a root and the right name.
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// What is demanded of these peers, in the place of [`policy`](Self::policy), of which nothing
+    /// is left for them. It holds on every hop of a fetch, for [`Client::connect`] and for
+    /// [`Client::wrap`].
+    ///
+    /// The pattern is a host name, an IP address, or `*.` and a name. The last covers every name
+    /// below that one, at any depth, and not the name itself: who writes `*.bank.example` means all
+    /// of the bank's servers, however many dots a name of theirs has, although a certificate's
+    /// wildcard covers one label only (RFC 9525 §6.3). Of several patterns that cover a host the
+    /// most specific one counts: the host itself, then the longest name.
+    ///
+    /// A pattern is read as the host of a URL is: capitals, U-labels and one dot at the end make no
+    /// difference, in it or in a URL. The port makes none either. A policy is about TLS: whether
+    /// plain `http://` may be fetched, [`allow_http`](Self::allow_http) says for all hosts.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use urlfetch::Client;
+    /// use urlfetch::tls::{Pin, Policy, Version};
+    ///
+    /// # fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let pins = Pin::parse_list("sha256//r/mIkG3eEpVdm+u/ko/cwxzOMo1bk4TyHIlByibiA5E=")?;
+    /// let client = Client::builder()
+    ///     .policy_for("*.bank.example", Policy::strict().pins(pins))
+    ///     .policy_for("10.0.0.7", Policy::default().min_version(Version::Tls13))
+    ///     .build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn policy_for(mut self, pattern: impl Into<String>, policy: Policy) -> Self {
+        self.host_policies.push((pattern.into(), policy));
+        self
+    }
+
+    /// Answers `host` with these addresses instead of asking the system. A port of 0 stands for
+    /// the URL's. The peer is still verified to be `host`.
+    pub fn resolve(mut self, host: &str, addresses: impl IntoIterator<Item = SocketAddr>) -> Self {
+        self.resolver.fix(host, addresses);
+        self
+    }
+
+    /// Which addresses may be dialled.
+    pub fn address_guard(mut self, guard: AddressGuard) -> Self {
+        self.guard = guard;
+        self
+    }
+
+    /// Whether plain `http://` may be fetched, where anybody on the way can read and answer. It
+    /// may not unless said so.
+    pub fn allow_http(mut self, allow: bool) -> Self {
+        self.allow_http = allow;
+        self
+    }
+
+    /// Uses every peer, verified or not. Anybody on the way can answer in any host's name.
+    ///
+    /// Peers are still judged: [`Response::verdict`](crate::Response::verdict) says what would
+    /// have failed, and each such connection is logged as a warning. HTTPSVERIFY=1 refuses it. To
+    /// trust one server more, add its CA to the [`roots`](Self::roots) instead.
+    pub fn danger_accept_unverified(mut self) -> Self {
+        self.accept_unverified = true;
+        self
+    }
+
+    /// How long getting a connection may take, name, TCP and TLS together; 10 s unless said
+    /// otherwise.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// How long each fetch may take in all. See [`RequestBuilder::deadline`].
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = Some(deadline);
+        self
+    }
+
+    /// How many redirects are followed at most; 5 unless said otherwise.
+    pub fn max_redirects(mut self, most: usize) -> Self {
+        self.max_redirects = most;
+        self
+    }
+
+    /// How many bytes of a body are accepted at most. See [`RequestBuilder::max_response_size`].
+    pub fn max_response_size(mut self, most: u64) -> Self {
+        self.max_response_size = Some(most);
+        self
+    }
+
+    /// The `User-Agent` of requests that set none; `urlfetch/VERSION` unless said otherwise.
+    pub fn user_agent(mut self, user_agent: impl Into<String>) -> Self {
+        self.user_agent = user_agent.into();
+        self
+    }
+
+    /// The time that certificates are judged by; the system's unless said otherwise. For tests,
+    /// and for machines that know the time better than their clock does.
+    pub fn clock(mut self, now: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
+        self.clock = Clock::new(move || {
+            let since = now().duration_since(SystemTime::UNIX_EPOCH);
+            UnixTime::since_unix_epoch(since.unwrap_or_default())
+        });
+        self
+    }
+
+    /// Makes the client.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] if the roots are empty, a pattern of [`policy_for`](Self::policy_for)
+    /// cannot be read or is there twice, the user agent cannot be sent, HTTPSVERIFY has a value
+    /// that means nothing, or it is `1` and
+    /// [`danger_accept_unverified`](Self::danger_accept_unverified) was called.
+    pub fn build(self) -> Result<Client> {
+        let said = match self.accept_unverified {
+            true => Said::DoNotVerify,
+            false => Said::Explicitly,
+        };
+        self.build_as(said)
+    }
+
+    pub(super) fn build_as(self, said: Said) -> Result<Client> {
+        let environment = |name: &str| std::env::var_os(name);
+        let https_verify = HttpsVerify::read(&environment)?;
+        let demand = https_verify.demand(said)?;
+        if demand::has_only_pythons(&environment) {
+            static ONCE: Once = Once::new();
+            ONCE.call_once(trace::pythons_variable);
+        }
+        let user_agent = HeaderValue::try_from(self.user_agent).map_err(|error| {
+            Error::new(ErrorKind::Config, "the user agent cannot be sent").with_source(error)
+        })?;
+        Ok(Client(Arc::new(Shared {
+            connector: Connector {
+                route: Route {
+                    resolver: self.resolver,
+                    guard: self.guard,
+                },
+                timeout: self.connect_timeout,
+                trust: Trust::new(
+                    self.roots,
+                    self.identity,
+                    self.policy,
+                    self.host_policies,
+                    self.clock,
+                )?,
+            },
+            pool: Pool::default(),
+            https_verify,
+            demand,
+            allow_http: self.allow_http,
+            deadline: self.deadline,
+            max_redirects: self.max_redirects,
+            max_response_size: self.max_response_size,
+            user_agent,
+        })))
+    }
+}

@@ -1,0 +1,49 @@
+//! From an origin to an open transport: its addresses, which of them may be dialled, and the race.
+
+use tokio::time::Instant;
+
+use super::dial;
+use super::guard::AddressGuard;
+use super::resolve::Resolver;
+use super::transport::Transport;
+use super::wanted::{Connected, Wanted};
+use crate::error::{Error, ErrorKind, Result};
+use crate::timings::{Phase, Timings};
+
+/// How hosts are reached.
+#[derive(Debug)]
+pub(crate) struct Route {
+    pub(crate) resolver: Resolver,
+    pub(crate) guard: AddressGuard,
+}
+
+impl Route {
+    /// A transport to the wanted target, of which nobody knows yet who is at its end.
+    pub(super) async fn open(
+        &self,
+        wanted: Wanted<'_>,
+        timings: &mut Timings,
+    ) -> Result<Connected<Transport>> {
+        let origin = wanted.target.origin();
+        let started = Instant::now();
+        let resolving = self.resolver.resolve(origin.host(), origin.port());
+        let addresses = wanted.deadline.run(Phase::Dns, resolving).await??;
+        timings.add(Phase::Dns, started.elapsed());
+        self.guard.admit(origin.host(), &addresses, wanted.asker)?;
+        let started = Instant::now();
+        let (stream, remote) = wanted
+            .deadline
+            .run(Phase::Connect, dial::race(&addresses))
+            .await?
+            .map_err(|tried| {
+                Error::new(ErrorKind::Connect, format!("connecting to {origin} failed"))
+                    .with_source(tried)
+                    .with_phase(Phase::Connect)
+            })?;
+        timings.add(Phase::Connect, started.elapsed());
+        Ok(Connected {
+            stream: Transport::Plain(stream),
+            remote,
+        })
+    }
+}

@@ -1,0 +1,22 @@
+//! What one call wants, a stream to a target by a time, and what it gets.
+
+use std::net::SocketAddr;
+
+use super::guard::Asker;
+use super::trust::Target;
+use crate::limits::Deadline;
+
+/// A connection that is wanted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted<'a> {
+    pub(crate) target: &'a Target,
+    /// Who asked for the target's address.
+    pub(crate) asker: Asker,
+    pub(crate) deadline: Deadline,
+}
+
+/// A connection fresh from the dial.
+pub(crate) struct Connected<S> {
+    pub(crate) stream: S,
+    pub(crate) remote: SocketAddr,
+}
