@@ -8,7 +8,6 @@ use std::sync::Arc;
 use http::StatusCode;
 use url::Url;
 
-use crate::connect::guard::Refused;
 use crate::decode::DecodeError;
 use crate::limits::Elapsed;
 use crate::redirect::RedirectError;
@@ -323,12 +322,6 @@ impl From<RedirectError> for Error {
             false => ErrorKind::RedirectRefused,
         };
         Self::new(kind, refused.to_string())
-    }
-}
-
-impl From<Refused> for Error {
-    fn from(refused: Refused) -> Self {
-        Self::new(ErrorKind::AddressRefused, refused.to_string()).with_phase(Phase::Connect)
     }
 }
 

@@ -49,6 +49,7 @@ const ROOMS: &[&str] = &[
     "connect/facts",
     "connect/stream",
     "connect/outgoing",
+    "connect/guard",
     "connect/per_host",
     "connect/origin",
     // From a socket to a judged peer.
@@ -81,9 +82,10 @@ const ROOMS: &[&str] = &[
     "headers",
     "error",
     // The pure rooms.
-    "connect/guard",
     "connect/framing",
     "connect/replay",
+    "connect/special",
+    "connect/net",
     "redirect",
     "decode/*",
     "charset",
@@ -122,9 +124,11 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[(
 const DECISIONS: &[&str] = &[
     "connect/framing",
     "connect/guard",
+    "connect/net",
     "connect/origin",
     "connect/per_host",
     "connect/replay",
+    "connect/special",
     "decode/*",
     "headers",
     "redirect",

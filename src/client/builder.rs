@@ -118,7 +118,8 @@ impl ClientBuilder {
         self
     }
 
-    /// Which addresses may be dialled.
+    /// Which addresses may be dialled: unless said otherwise, whatever the caller's URL leads to,
+    /// and nothing nearer than it after a redirect.
     pub fn address_guard(mut self, guard: AddressGuard) -> Self {
         self.guard = guard;
         self
@@ -187,8 +188,8 @@ impl ClientBuilder {
     /// # Errors
     ///
     /// [`ErrorKind::Config`] if the roots are empty, a pattern of [`policy_for`](Self::policy_for)
-    /// cannot be read or is there twice, the user agent cannot be sent, HTTPSVERIFY has a value
-    /// that means nothing, or it is `1` and
+    /// cannot be read or is there twice, the address guard names what is no address and no host,
+    /// the user agent cannot be sent, HTTPSVERIFY has a value that means nothing, or it is `1` and
     /// [`danger_accept_unverified`](Self::danger_accept_unverified) was called.
     pub fn build(self) -> Result<Client> {
         let said = match self.accept_unverified {
@@ -213,7 +214,7 @@ impl ClientBuilder {
             connector: Connector {
                 route: Route {
                     resolver: self.resolver,
-                    guard: self.guard,
+                    guard: self.guard.whole()?,
                 },
                 timeout: self.connect_timeout,
                 trust: Trust::new(

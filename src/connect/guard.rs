@@ -1,11 +1,172 @@
 //! Which addresses may be dialled at all, given who asked for them.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-/// Which addresses a client may dial.
+use super::net::Net;
+use super::per_host::PerHost;
+use super::special::{self, Place};
+use crate::error::{Error, ErrorKind, Result};
+use crate::timings::Phase;
+use crate::tls::shown::Shown;
+
+/// Which addresses a client may dial: for services that fetch URLs of strangers, who would like to
+/// see the service's own network.
+///
+/// Judged are the addresses that are about to be dialled, after every resolution, on every hop of
+/// a fetch and for [`Client::connect`](crate::Client::connect), in whatever way they came: literals
+/// in any spelling, the resolver's answers, the fixed ones of
+/// [`ClientBuilder::resolve`](crate::ClientBuilder::resolve). No name is resolved a second time
+/// between the judgement and the dial, and one refused answer refuses the name, so that a name with
+/// changing answers gets nowhere. A connection that is open already is judged anew for everybody who
+/// would use it. What is refused is an error of
+/// [`ErrorKind::AddressRefused`], and nothing was sent there, not even a packet.
+///
+/// | | what may be dialled |
+/// |---|---|
+/// | [`default`](Self::default) | whatever the caller's own URL leads to. A redirect may lead as far away as it comes from, or farther, and never nearer: a public host sends nobody to a private, loopback or link-local address, and a host of a private network sends nobody to a loopback or link-local one. |
+/// | [`public_only`](Self::public_only) | public addresses alone |
+///
+/// What is public and what is not is as IANA's special-purpose address registries of 2025-10-09 say
+/// (RFC 6890), and so it is with multicast, site-local and all of IPv6 outside of `2000::/3`. An
+/// IPv4-mapped address, and one of NAT64 (`64:ff9b::/96`), is what the IPv4 address in it is; 6to4,
+/// Teredo and the like are never public, nor is an address with a zone. The order of the rules:
+///
+/// 1. what [`deny`](Self::deny) names is refused;
+/// 2. once [`allow_port`](Self::allow_port) was called, so is every port that it does not name;
+/// 3. what [`allow`](Self::allow) or [`allow_host`](Self::allow_host) names may be dialled;
+/// 4. the rest is as the table above says.
+///
+/// # Proxies
+///
+/// A proxy that resolves names itself dials what it likes. Where it would be given a name,
+/// `public_only` refuses, and so does a guard that denies something, unless
+/// [`proxy_guards`](Self::proxy_guards) says that the proxy has a guard of its own. What is known is
+/// judged all the same: an IP address in the URL, `localhost` (RFC 6761 §6.3), the port. A host that
+/// answers through such a proxy counts as public when it redirects. The proxy's own address is your
+/// choice and is not judged.
+///
+/// # What it does not do
+///
+/// It says where a connection may go, not what is behind it: a public address may be that of your
+/// own load balancer, or of somebody who forwards; [`deny`](Self::deny) those. NAT64 and tunnels
+/// under a prefix of a network's own look like any other address. DNS itself is asked about every
+/// name, which a stranger may notice. A stream given to [`Client::wrap`](crate::Client::wrap) was
+/// dialled by somebody else, and other clients in the process have guards of their own. A firewall
+/// round the service does what no code in it can.
+///
+/// # Examples
+///
+/// ```
+/// use urlfetch::{AddressGuard, Client};
+///
+/// # fn example() -> urlfetch::Result<()> {
+/// let client = Client::builder()
+///     .address_guard(
+///         AddressGuard::public_only()
+///             .allow_port(443)
+///             .allow("10.20.0.0/16") // the partners' network,
+///             .deny("10.20.0.1"), // but for its router
+///     )
+///     .build()?;
+/// # Ok(())
+/// # }
+/// # example().unwrap();
+/// ```
 #[derive(Clone, Debug, Default)]
-pub struct AddressGuard {}
+#[must_use = "a guard guards the client that it is given to, by ClientBuilder::address_guard"]
+pub struct AddressGuard {
+    public_only: bool,
+    allow: Vec<Net>,
+    deny: Vec<Net>,
+    /// Any, if none is named.
+    ports: Vec<u16>,
+    /// Whose addresses are allowed.
+    hosts: PerHost<bool>,
+    proxy_guards: bool,
+    /// The first text that could not be read.
+    fault: Option<Error>,
+}
+
+impl AddressGuard {
+    /// Public addresses alone may be dialled, whoever asks.
+    pub fn public_only() -> Self {
+        Self {
+            public_only: true,
+            ..Self::default()
+        }
+    }
+
+    /// These addresses may be dialled, public or not, after a redirect as well: `10.0.0.0/8`,
+    /// `fd00:1234::/32`, or one address.
+    ///
+    /// An IPv4 range covers the IPv4-mapped addresses too (`::ffff:10.0.0.1`), which lead to the
+    /// same hosts, and no other IPv6 address. What is no range is an error of
+    /// [`ClientBuilder::build`](crate::ClientBuilder::build); so is one with bits set behind its
+    /// prefix, such as `10.0.0.1/8`, where it is anybody's guess what was meant.
+    pub fn allow(mut self, net: impl Into<String>) -> Self {
+        if let Some(net) = self.read(&net.into()) {
+            self.allow.push(net);
+        }
+        self
+    }
+
+    /// These addresses may not be dialled, whatever else is said. They are read as those of
+    /// [`allow`](Self::allow) are. An IPv4 range covers every IPv6 address that holds one of its
+    /// addresses: IPv4-mapped, -compatible and -translated, NAT64, 6to4.
+    pub fn deny(mut self, net: impl Into<String>) -> Self {
+        if let Some(net) = self.read(&net.into()) {
+            self.deny.push(net);
+        }
+        self
+    }
+
+    /// Once this is called, only the ports that it names may be dialled, at any address. Without a
+    /// call any port may be. The port is the one that is dialled, which is the URL's unless
+    /// [`ClientBuilder::resolve`](crate::ClientBuilder::resolve) gives another.
+    pub fn allow_port(mut self, port: u16) -> Self {
+        self.ports.push(port);
+        self
+    }
+
+    /// This host may be dialled wherever its name leads, after a redirect as well, but for what
+    /// [`deny`](Self::deny) names. Whoever answers for the name in DNS is trusted with that.
+    ///
+    /// The pattern is a host name, an IP address, or `*.` and a name, and is read as that of
+    /// [`ClientBuilder::policy_for`](crate::ClientBuilder::policy_for) is: spelling makes no
+    /// difference, and what cannot be read is an error of
+    /// [`ClientBuilder::build`](crate::ClientBuilder::build). An IP address here is a URL's host; for
+    /// what names lead to there is [`allow`](Self::allow).
+    pub fn allow_host(mut self, pattern: impl Into<String>) -> Self {
+        if let Err(unreadable) = self.hosts.set(&pattern.into(), true) {
+            self.fault.get_or_insert(unreadable);
+        }
+        self
+    }
+
+    /// A proxy that resolves names itself refuses what must not be dialled, so names may be given
+    /// to it. Nothing here can know whether it does.
+    pub fn proxy_guards(mut self) -> Self {
+        self.proxy_guards = true;
+        self
+    }
+
+    /// The guard, if all of it could be read.
+    pub(crate) fn whole(self) -> Result<Self> {
+        match self.fault {
+            Some(fault) => Err(fault),
+            None => Ok(self),
+        }
+    }
+
+    fn read(&mut self, text: &str) -> Option<Net> {
+        let net = Net::read(text);
+        if net.is_none() {
+            self.fault.get_or_insert_with(|| unreadable(text));
+        }
+        net
+    }
+}
 
 /// Who asked for an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,32 +184,209 @@ impl AddressGuard {
     /// them all.
     pub(crate) fn admit(
         &self,
-        _host: &str,
-        _addresses: &[SocketAddr],
-        _asker: Asker,
+        host: &str,
+        addresses: &[SocketAddr],
+        asker: Asker,
     ) -> Result<(), Refused> {
-        Ok(())
+        let exempt = *self.hosts.of_host(host);
+        addresses.iter().try_for_each(|address| {
+            self.judge(address, exempt, asker).map_err(|why| Refused {
+                host: host.to_owned(),
+                tried: Tried::Address(*address, addresses.len()),
+                why,
+            })
+        })
     }
 
     /// Whether a proxy may be asked for a host that it resolves itself.
-    pub(crate) fn admit_unseen(
-        &self,
-        _host: &str,
-        _port: u16,
-        _asker: Asker,
-    ) -> Result<(), Refused> {
-        Ok(())
+    pub(crate) fn admit_unseen(&self, host: &str, port: u16, asker: Asker) -> Result<(), Refused> {
+        if let Some(address) = known(host) {
+            return self.admit(host, &[SocketAddr::new(address, port)], asker);
+        }
+        let refused = |why| {
+            Err(Refused {
+                host: host.to_owned(),
+                tried: Tried::Proxy(port),
+                why,
+            })
+        };
+        if let Some(why) = self.refuse_port(port) {
+            return refused(why);
+        }
+        let rules = match (self.deny.is_empty(), self.public_only) {
+            (false, _) => Some("deny"),
+            (true, true) if !*self.hosts.of_host(host) => Some("public_only"),
+            (true, _) => None,
+        };
+        match rules.filter(|_| !self.proxy_guards) {
+            Some(rule) => refused(Why::Unseen(rule)),
+            None => Ok(()),
+        }
     }
+
+    fn judge(&self, address: &SocketAddr, exempt: bool, asker: Asker) -> Result<(), Why> {
+        let ip = address.ip();
+        // What it is dialled as, as well as what it may come out as.
+        let forms = [Some(ip), special::held(ip).map(IpAddr::V4)];
+        let denies = |net: &&Net| forms.iter().flatten().any(|form| net.contains(*form));
+        if let Some(net) = self.deny.iter().find(denies) {
+            return Err(Why::Denied(*net));
+        }
+        if let Some(why) = self.refuse_port(address.port()) {
+            return Err(why);
+        }
+        let canonical = ip.to_canonical();
+        if exempt || self.allow.iter().any(|net| net.contains(canonical)) {
+            return Ok(());
+        }
+        let sender = match asker {
+            // The default, on a path that every request takes.
+            Asker::Caller if !self.public_only => return Ok(()),
+            Asker::Caller | Asker::Unseen => None,
+            Asker::Host(host) => Some(Place::of(host.to_canonical())),
+        };
+        let place = Place::of_socket(address);
+        if self.public_only {
+            return match place.is_public() {
+                true => Ok(()),
+                false => Err(Why::NotPublic(place)),
+            };
+        }
+        let may = match sender {
+            Some(sender) => sender.may_send_to(place),
+            None => place.is_public(),
+        };
+        match may {
+            true => Ok(()),
+            false => Err(Why::SentBy(asker, place)),
+        }
+    }
+
+    fn refuse_port(&self, port: u16) -> Option<Why> {
+        let refuses = !self.ports.is_empty() && !self.ports.contains(&port);
+        refuses.then_some(Why::Port)
+    }
+}
+
+/// The address of a host that a proxy would be given by name, where the name says it.
+fn known(host: &str) -> Option<IpAddr> {
+    let name = host.strip_suffix('.').unwrap_or(host);
+    let is_below = |suffix: &str| {
+        let start = name.len().checked_sub(suffix.len());
+        let end = start.and_then(|start| name.get(start..));
+        end.is_some_and(|end| end.eq_ignore_ascii_case(suffix))
+    };
+    // RFC 6761 §6.3: always a loopback address.
+    if name.eq_ignore_ascii_case("localhost") || is_below(".localhost") {
+        return Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    }
+    host.parse().ok()
+}
+
+fn unreadable(net: &str) -> Error {
+    Error::new(
+        ErrorKind::Config,
+        format!(
+            "\"{}\" in an address guard is neither an IP address nor a range of them",
+            Shown(net)
+        ),
+    )
+    .with_hint(Some(
+        "a range is its first address and the length of its prefix: 10.0.0.0/8, fd00::/8",
+    ))
 }
 
 /// Why an address may not be dialled.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Refused {}
+pub(crate) struct Refused {
+    host: String,
+    tried: Tried,
+    why: Why,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Tried {
+    /// To dial this, which is one of so many.
+    Address(SocketAddr, usize),
+    /// To ask a proxy for the host, at this port.
+    Proxy(u16),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Why {
+    Denied(Net),
+    Port,
+    NotPublic(Place),
+    SentBy(Asker, Place),
+    /// By this rule, which cannot be applied.
+    Unseen(&'static str),
+}
+
+impl Refused {
+    fn hint(&self) -> Option<&'static str> {
+        match self.why {
+            Why::Denied(_) => None,
+            Why::Port => Some("ports that may be dialled are named by AddressGuard::allow_port"),
+            Why::NotPublic(_) | Why::SentBy(..) => Some(
+                "if it is meant to be reached from here, name it by AddressGuard::allow or \
+                 AddressGuard::allow_host",
+            ),
+            Why::Unseen(_) => Some(
+                "if the proxy refuses such addresses itself, say so by AddressGuard::proxy_guards",
+            ),
+        }
+    }
+}
 
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the address may not be dialled")
+        let host = Shown(&self.host);
+        match self.tried {
+            Tried::Address(address, _) if self.host.parse() == Ok(address.ip()) => {
+                write!(f, "dialling {address} is refused")
+            }
+            Tried::Address(address, 0 | 1) => {
+                write!(f, "dialling {address} for \"{host}\" is refused")
+            }
+            Tried::Address(address, count) => write!(
+                f,
+                "dialling {address}, one of {count} addresses of \"{host}\", is refused"
+            ),
+            Tried::Proxy(port) => {
+                write!(f, "asking a proxy for \"{host}\", port {port}, is refused")
+            }
+        }?;
+        match self.why {
+            Why::Denied(net) => write!(f, " by deny: it is in {net}"),
+            Why::Port => f.write_str(" by allow_port: the port is not among those that are named"),
+            Why::NotPublic(place) => write!(f, " by public_only: {place}"),
+            Why::SentBy(Asker::Host(by), place) if Place::of(by.to_canonical()).is_public() => {
+                write!(f, " after a redirect from a public address, {by}: {place}")
+            }
+            Why::SentBy(Asker::Host(by), place) => {
+                write!(
+                    f,
+                    " after a redirect from {by}, which is farther away: {place}"
+                )
+            }
+            Why::SentBy(Asker::Caller | Asker::Unseen, place) => write!(
+                f,
+                " after a redirect from a host behind a proxy, which counts as public: {place}"
+            ),
+            Why::Unseen(rule) => write!(
+                f,
+                " by {rule}: the proxy resolves the name, and nobody here sees the address"
+            ),
+        }
     }
 }
 
 impl std::error::Error for Refused {}
+
+impl From<Refused> for Error {
+    fn from(refused: Refused) -> Self {
+        Self::new(ErrorKind::AddressRefused, refused.to_string())
+            .with_hint(refused.hint())
+            .with_phase(Phase::Connect)
+    }
+}

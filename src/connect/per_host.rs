@@ -15,7 +15,7 @@ use crate::tls::shown::Shown;
 /// The host of a pattern is read as that of a request is, by [`Origin`], so that no other spelling
 /// of a host leads past its pattern: not capitals, not a U-label, not a dot at the end, and no
 /// other way to write an address.
-#[derive(Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct PerHost<T> {
     /// For whom no pattern covers.
     others: T,
@@ -35,11 +35,7 @@ impl<T> PerHost<T> {
             below: HashMap::new(),
         };
         for (text, value) in patterns {
-            let place = match Pattern::read(&text).ok_or_else(|| unreadable(&text))? {
-                Pattern::Host(host) => per_host.hosts.entry(host),
-                Pattern::Below(name) => per_host.below.entry(name),
-            };
-            match place {
+            match per_host.place(&text)? {
                 Entry::Vacant(place) => _ = place.insert(value),
                 Entry::Occupied(_) => return Err(repeated(&text)),
             }
@@ -47,10 +43,32 @@ impl<T> PerHost<T> {
         Ok(per_host)
     }
 
+    /// Says what holds for a pattern, whatever was said of it before.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] if the pattern cannot be read.
+    pub(super) fn set(&mut self, pattern: &str, value: T) -> Result<()> {
+        self.place(pattern)?.insert_entry(value);
+        Ok(())
+    }
+
+    fn place(&mut self, pattern: &str) -> Result<Entry<'_, String, T>> {
+        match Pattern::read(pattern).ok_or_else(|| unreadable(pattern))? {
+            Pattern::Host(host) => Ok(self.hosts.entry(host)),
+            Pattern::Below(name) => Ok(self.below.entry(name)),
+        }
+    }
+
     /// What holds for an origin's host: what is said of the host itself, else of all below the
     /// longest name, else of all others.
     pub(super) fn of(&self, origin: &Origin) -> &T {
-        let host = told_apart(origin.host());
+        self.of_host(origin.host())
+    }
+
+    /// The same for a host as an [`Origin`] has it.
+    pub(super) fn of_host(&self, host: &str) -> &T {
+        let host = told_apart(host);
         let mut above = host.match_indices('.').map(|(dot, _)| host.get(dot + 1..));
         let below = || above.find_map(|name| self.below.get(name?));
         let found = self.hosts.get(&*host).or_else(below);

@@ -53,6 +53,11 @@ impl Pool {
         let host = self.host(wanted.target);
         loop {
             if let Some(mut open) = host.open_connection(choice) {
+                // It was opened for somebody who may have been allowed more than this one is.
+                if let Err(refused) = connector.route.admit_open(wanted, &open.facts) {
+                    Lease::new(open, host).give_back();
+                    return Err(refused.into());
+                }
                 let soon = deadline.sooner(Deadline::on(Clock::Connect, limits::READY_WAIT));
                 match soon.run(Phase::Queued, open.sender.is_usable()).await {
                     Ok(true) => return Ok(Lease::new(open, host)),

@@ -3,7 +3,8 @@
 use tokio::time::Instant;
 
 use super::dial;
-use super::guard::AddressGuard;
+use super::facts::Facts;
+use super::guard::{AddressGuard, Refused};
 use super::resolve::Resolver;
 use super::transport::Transport;
 use super::wanted::{Connected, Wanted};
@@ -45,5 +46,11 @@ impl Route {
             stream: Transport::Plain(stream),
             remote,
         })
+    }
+
+    /// Whether a connection that is open already may serve whoever wants one to its target.
+    pub(super) fn admit_open(&self, wanted: Wanted<'_>, facts: &Facts) -> Result<(), Refused> {
+        let host = wanted.target.origin().host();
+        self.guard.admit(host, &[facts.remote], wanted.asker)
     }
 }
