@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 
 pub use builder::ClientBuilder;
 
-use crate::connect::{Asker, Connector, Origin, Pool, Target, Wanted};
+use crate::connect::{Asker, Connector, Origin, Pool, PoolStats, Target, Wanted};
 use crate::error::{Error, ErrorKind, Result};
 use crate::into_url::IntoUrl;
 use crate::limits::{self, Deadline};
@@ -128,6 +128,12 @@ impl Client {
         let wrapped = in_one_runtime(wrapping).await?;
         report(&target, wrapped.verdict());
         Ok(wrapped)
+    }
+
+    /// What the connections of this client and its clones are doing, in all runtimes. It takes a
+    /// short lock for each host: cheap enough to be asked every second.
+    pub fn pool_stats(&self) -> PoolStats {
+        self.0.pool.stats()
     }
 
     /// The client of [`fetch`](crate::fetch). One that could not be built is not kept.

@@ -193,6 +193,7 @@ impl Fetch {
                 return Err(failed.error.sent(was_sent));
             }
             trace::replayed(&failed.error);
+            shared.pool.count_replay();
             choice = Choice::NotIdle;
             was_sent = failed.error.request_was_sent();
             outgoing = failed.request.map(Request::into_body);

@@ -72,7 +72,7 @@ mod client;
 pub use client::{Client, ClientBuilder};
 
 mod connect;
-pub use connect::AddressGuard;
+pub use connect::{AddressGuard, Connections, HostStats, PoolStats};
 
 mod error;
 pub use error::{Error, ErrorKind, Result};

@@ -47,6 +47,8 @@ const ROOMS: &[&str] = &[
     "connect/blocking",
     "connect/dial",
     "connect/facts",
+    "connect/keep",
+    "connect/stats",
     "connect/stream",
     "connect/outgoing",
     "connect/guard",

@@ -8,7 +8,7 @@ use http::HeaderValue;
 use rustls::pki_types::UnixTime;
 
 use super::{Client, Shared};
-use crate::connect::{AddressGuard, Connector, Pool, Resolver, Route, Trust};
+use crate::connect::{AddressGuard, Connector, Keep, Ping, Pool, Resolver, Route, Trust};
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits;
 use crate::tls::demand::{self, HttpsVerify, Said};
@@ -31,6 +31,7 @@ pub struct ClientBuilder {
     accept_unverified: bool,
     allow_http: bool,
     connect_timeout: Duration,
+    keep: Keep,
     deadline: Option<Duration>,
     max_redirects: usize,
     max_response_size: Option<u64>,
@@ -50,6 +51,7 @@ impl Default for ClientBuilder {
             accept_unverified: false,
             allow_http: false,
             connect_timeout: limits::CONNECT,
+            keep: Keep::default(),
             deadline: None,
             max_redirects: limits::REDIRECTS,
             max_response_size: None,
@@ -149,6 +151,58 @@ impl ClientBuilder {
         self
     }
 
+    /// How long a connection may be without a request and still serve the next; 90 s unless said
+    /// otherwise. With zero none serves a second request after the first has ended.
+    pub fn pool_idle_timeout(mut self, timeout: Duration) -> Self {
+        self.keep.idle_timeout = timeout;
+        self
+    }
+
+    /// How long after it was opened a connection may be given a request, so that a change of
+    /// addresses is noticed; 10 minutes unless said otherwise. Requests under way are left alone.
+    pub fn pool_max_age(mut self, age: Duration) -> Self {
+        self.keep.max_age = age;
+        self
+    }
+
+    /// How many HTTP/1.1 connections without a request are kept to each host; 32 unless said
+    /// otherwise. HTTP/2 needs only one, which this does not count.
+    pub fn pool_max_idle_per_host(mut self, most: usize) -> Self {
+        self.keep.max_idle = most;
+        self
+    }
+
+    /// How many connections there may be to each host at once: any number unless said otherwise.
+    ///
+    /// A connection counts from before it is dialled until its socket is closed, whether it is in
+    /// use or not. Callers that find none free queue; the first to come is the first to be served,
+    /// the wait counts to their deadlines and is [`Timings::queued`](crate::Timings::queued), and
+    /// whoever gives up leaves no gap. Over HTTP/2 requests share one connection, and
+    /// the maximum matters only while it is being replaced.
+    ///
+    /// A host here is scheme, host and port, separately for calls that verify and calls that do not,
+    /// and for each tokio runtime: a connection belongs to the runtime that opened it.
+    ///
+    /// An HTTP/1.1 connection is free when the body of its response was read to the end or dropped.
+    /// Whoever keeps as many responses unread as there may be connections, and awaits another fetch
+    /// from that host before reading them, waits until its deadline.
+    pub fn pool_max_connections_per_host(mut self, most: usize) -> Self {
+        self.keep.max_connections = Some(most);
+        self
+    }
+
+    /// Asks an HTTP/2 server for a sign of life by a ping, when a response is awaited and nothing
+    /// has come for `interval`; if there is no answer within `timeout`, the connection is closed and
+    /// everything on it fails. It is not done unless said so.
+    ///
+    /// Without it, a server that is gone without a word costs each request under way its deadline;
+    /// the first of these takes the connection out of use. An idle connection is never pinged:
+    /// servers count that as abuse.
+    pub fn http2_keep_alive(mut self, interval: Duration, timeout: Duration) -> Self {
+        self.keep.ping = Some(Ping { interval, timeout });
+        self
+    }
+
     /// How long each fetch may take in all. See [`RequestBuilder::deadline`].
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = Some(deadline);
@@ -190,7 +244,8 @@ impl ClientBuilder {
     /// [`ErrorKind::Config`] if the roots are empty, a pattern of [`policy_for`](Self::policy_for)
     /// cannot be read or is there twice, the address guard names what is no address and no host,
     /// the user agent cannot be sent, HTTPSVERIFY has a value that means nothing, or it is `1` and
-    /// [`danger_accept_unverified`](Self::danger_accept_unverified) was called.
+    /// [`danger_accept_unverified`](Self::danger_accept_unverified) was called, a host is allowed no
+    /// connections, or a time of [`http2_keep_alive`](Self::http2_keep_alive) is zero.
     pub fn build(self) -> Result<Client> {
         let said = match self.accept_unverified {
             true => Said::DoNotVerify,
@@ -200,6 +255,7 @@ impl ClientBuilder {
     }
 
     pub(super) fn build_as(self, said: Said) -> Result<Client> {
+        self.keep.check()?;
         let environment = |name: &str| std::env::var_os(name);
         let https_verify = HttpsVerify::read(&environment)?;
         let demand = https_verify.demand(said)?;
@@ -225,7 +281,7 @@ impl ClientBuilder {
                     self.clock,
                 )?,
             },
-            pool: Pool::default(),
+            pool: Pool::new(self.keep),
             https_verify,
             demand,
             allow_http: self.allow_http,

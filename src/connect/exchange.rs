@@ -50,19 +50,23 @@ impl Lease {
         demand: Demand,
         deadline: Deadline,
     ) -> Result<Exchange, Failed> {
+        self.open.clean = false;
         let refuse = |error: Error| Failed {
-            error: error.with_verdict(self.facts.verdict.clone()),
+            error: error.with_verdict(self.open.facts.verdict.clone()),
             request: None,
             how: Circumstances::default(),
         };
-        if let Err(inadmissible) = demand.admits(https, self.facts.peer()) {
+        if let Err(inadmissible) = demand.admits(https, self.open.facts.peer()) {
             return Err(refuse(inadmissible.into()));
         }
         if deadline.is_over() {
             return Err(refuse(deadline.elapsed(Phase::FirstByte).into()));
         }
-        let (read, written) = (self.facts.traffic.read(), self.facts.traffic.written());
-        let Some(sender) = self.sender.take() else {
+        let (read, written) = (
+            self.open.facts.traffic.read(),
+            self.open.facts.traffic.written(),
+        );
+        let Some(sender) = self.open.sender.take() else {
             let error = Error::new(ErrorKind::ConnectionClosed, "the connection is spent");
             return Err(refuse(error));
         };
@@ -72,23 +76,23 @@ impl Lease {
             match sender {
                 Sender::Http1(mut connection) => {
                     let sending = connection.sender.try_send_request(request);
-                    self.sender = Some(Sender::Http1(connection));
+                    self.open.sender = Some(Sender::Http1(connection));
                     sending.await
                 }
                 Sender::Http2(mut connection) => {
-                    let sending = connection.try_send_request(request);
+                    let sending = connection.sender.try_send_request(request);
                     drop(connection);
                     sending.await
                 }
             }
         };
         let outcome = deadline.run(Phase::FirstByte, interim.guard(sending)).await;
-        let facts = &self.facts;
+        let facts = &self.open.facts;
         let failed = |error: Error| Failed {
             error: error.sent(true).with_verdict(facts.verdict.clone()),
             request: None,
             how: Circumstances {
-                reused: self.reused,
+                reused: self.open.reused,
                 answered: true,
                 ..Circumstances::default()
             },
@@ -97,8 +101,8 @@ impl Lease {
             // hyper has the request and may be writing it at this moment.
             Err(elapsed) => {
                 // A peer that is gone without a word takes every request of the next minutes.
-                if self.facts.traffic.read() == read {
-                    self.retire();
+                if self.open.facts.traffic.read() == read {
+                    self.open.retire();
                 }
                 return Err(failed(elapsed.into()));
             }
@@ -118,12 +122,12 @@ impl Lease {
                     // then.
                     unprocessed: is_refused(&error) || going_away && self.upload_has_begun(),
                     going_away,
-                    reused: self.reused,
+                    reused: self.open.reused,
                     answered: facts.traffic.read() > read,
                 };
                 // One stream that was reset says nothing of the others.
                 if !find::<h2::Error>(&error).is_some_and(h2::Error::is_reset) {
-                    self.retire();
+                    self.open.retire();
                 }
                 let payload_failed = self.payload_failure().cloned();
                 return Err(Failed {

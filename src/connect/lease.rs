@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::task::AbortHandle;
 
 use super::facts::Facts;
-use super::host::{Host, Open};
+use super::host::Open;
 use super::outgoing::{Leash, Outgoing};
 use super::sender::Sender;
 use crate::error::Error;
@@ -15,36 +15,27 @@ use crate::error::Error;
 /// Dropped, it closes an HTTP/1.1 connection; an h2 connection is everybody's and stays.
 #[derive(Debug)]
 pub(crate) struct Lease {
-    /// Until an h2 connection has been given the request. hyper's channel may keep a request that
-    /// is put in while the connection closes, and fails it when the last sender is gone: whoever
-    /// waits for the answer must not have one.
-    pub(super) sender: Option<Sender>,
-    pub(super) facts: Arc<Facts>,
-    host: Arc<Host>,
-    pub(super) reused: bool,
+    pub(super) open: Open,
     /// No other request may follow on it.
     pub(super) is_last: bool,
     uploading: Option<Uploading>,
 }
 
 impl Lease {
-    pub(super) fn new(open: Open, host: Arc<Host>) -> Self {
+    pub(super) fn new(open: Open) -> Self {
         Self {
-            sender: Some(open.sender),
-            facts: open.facts,
-            host,
-            reused: open.reused,
+            open,
             is_last: false,
             uploading: None,
         }
     }
 
     pub(crate) fn facts(&self) -> &Arc<Facts> {
-        &self.facts
+        &self.open.facts
     }
 
     pub(crate) fn is_http2(&self) -> bool {
-        self.facts.is_http2
+        self.open.facts.is_http2
     }
 
     /// Whether hyper has come to send the payload.
@@ -78,20 +69,9 @@ impl Lease {
     ///
     /// A response that has overtaken its request ends the upload (RFC 9112 §9.5, RFC 9113
     /// §8.1): over HTTP/1.1 the next request would wait for the end of this one.
-    pub(crate) fn give_back(self) {
-        let Some(Sender::Http1(connection)) = self.sender else {
-            return;
-        };
+    pub(crate) fn give_back(mut self) {
         let is_uploading = |uploading: &Uploading| !uploading.leash.upload_is_over();
-        if self.is_last || self.uploading.as_ref().is_some_and(is_uploading) {
-            return;
-        }
-        self.host.keep(connection, self.facts);
-    }
-
-    /// The shared connection failed a request: nobody else should find it.
-    pub(super) fn retire(&self) {
-        self.host.retire(&self.facts);
+        self.open.clean = !self.is_last && !self.uploading.as_ref().is_some_and(is_uploading);
     }
 }
 

@@ -4,23 +4,29 @@
 //! it would hang for as long as its own runtime is parked. So the runtime's id is part of the key,
 //! and nothing here waits for another runtime or runs in the background.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::runtime::{Handle, Id};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::host::{Choice, Host};
+use super::host::{Choice, Full, Grant, Host, Next};
+use super::keep::Keep;
 use super::lease::Lease;
+use super::stats::{Connections, HostStats, PoolStats, Tally};
 use super::{Connector, Target, Wanted};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::limits::{self, Clock, Deadline};
 use crate::timings::{Phase, Timings};
 
 /// The open connections of one client, which are told apart by runtime and [`Target`]: origin,
 /// policy and demand, which is all that their TLS depends on.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Pool {
+    keep: Keep,
+    tally: Arc<Tally>,
     hosts: Mutex<Hosts>,
 }
 
@@ -38,10 +44,20 @@ struct Key {
 }
 
 impl Pool {
+    pub(crate) fn new(keep: Keep) -> Self {
+        Self {
+            keep,
+            tally: Arc::default(),
+            hosts: Mutex::default(),
+        }
+    }
+
     /// A connection for one request, open already or fresh.
     ///
     /// While it is not known that a host speaks HTTP/1.1 one caller dials and the others wait:
     /// over h2 one connection serves them all. If that dial fails it fails for all who waited.
+    /// Where there are as many connections as there may be, or as many streams as the peer allows,
+    /// callers queue.
     pub(crate) async fn checkout(
         &self,
         connector: &Connector,
@@ -51,42 +67,93 @@ impl Pool {
     ) -> Result<Lease> {
         let deadline = wanted.deadline;
         let host = self.host(wanted.target);
+        let mut turn = None;
         loop {
-            if let Some(mut open) = host.open_connection(choice) {
-                // It was opened for somebody who may have been allowed more than this one is.
-                if let Err(refused) = connector.route.admit_open(wanted, &open.facts) {
-                    Lease::new(open, host).give_back();
-                    return Err(refused.into());
-                }
-                let soon = deadline.sooner(Deadline::on(Clock::Connect, limits::READY_WAIT));
-                match soon.run(Phase::Queued, open.sender.is_usable()).await {
-                    Ok(true) => return Ok(Lease::new(open, host)),
-                    Err(elapsed) if deadline.is_over() => return Err(elapsed.into()),
-                    // It is closed, or its peer has not read all of the request before.
-                    Ok(false) | Err(_) => continue,
-                }
-            }
-            let failures = match host.may_dial_at_once() {
-                Ok(()) => {
-                    let open = host.dial(connector, wanted, timings).await?;
-                    return Ok(Lease::new(open, host));
-                }
-                Err(failures) => failures,
-            };
-            let started = Instant::now();
-            let turn = deadline.run(Phase::Queued, host.turn.lock()).await?;
-            timings.add(Phase::Queued, started.elapsed());
-            if let Some(error) = host.failure_since(failures) {
-                return Err(error);
-            }
+            let next = host.next(choice, turn.is_some());
             // Whoever had the turn before may have left a connection for all, or the knowledge
             // that everybody needs one of his own.
-            if !host.needs_turn() {
+            turn = turn.filter(|_| host.needs_turn());
+            let grant = match next {
+                Next::Open(open) => Grant::Open(open),
+                Next::Dial(place) => Grant::Dial(place),
+                Next::Wait(granted, full) => {
+                    let _waits = host.waits();
+                    let waiting = until_granted(&host, granted, full);
+                    let started = Instant::now();
+                    let waited = deadline.run(Phase::Queued, waiting).await;
+                    timings.add(Phase::Queued, started.elapsed());
+                    match waited.map_err(|elapsed| Error::from(elapsed).with_source(full))? {
+                        Some(grant) => grant,
+                        // What he waited for is gone.
+                        None => continue,
+                    }
+                }
+                Next::Turn(failures) => {
+                    let _waits = host.waits();
+                    let started = Instant::now();
+                    let waited = deadline.run(Phase::Queued, host.turn.lock()).await;
+                    timings.add(Phase::Queued, started.elapsed());
+                    turn = Some(waited?);
+                    if let Some(error) = host.failure_since(failures) {
+                        return Err(error);
+                    }
+                    continue;
+                }
+            };
+            let mut open = match grant {
+                Grant::Dial(place) => {
+                    let dialled = host.dial(connector, wanted, place, timings).await;
+                    return dialled.map(Lease::new);
+                }
+                Grant::Open(open) => open,
+            };
+            // It was opened for somebody who may have been allowed more than this one is.
+            connector.route.admit_open(wanted, &open.facts)?;
+            let soon = deadline.sooner(Deadline::on(Clock::Connect, limits::READY_WAIT));
+            open.clean = false;
+            let Some(sender) = &mut open.sender else {
                 continue;
+            };
+            match soon.run(Phase::Queued, sender.is_usable()).await {
+                Ok(true) => return Ok(Lease::new(open)),
+                Err(elapsed) if deadline.is_over() => return Err(elapsed.into()),
+                // It is closed, or its peer has not read all of the request before.
+                Ok(false) | Err(_) => {}
             }
-            let dialled = host.dial(connector, wanted, timings).await;
-            drop(turn);
-            return Ok(Lease::new(dialled?, host));
+        }
+    }
+
+    /// A request is sent again.
+    pub(crate) fn count_replay(&self) {
+        self.tally.replayed.one();
+    }
+
+    pub(crate) fn stats(&self) -> PoolStats {
+        let mut hosts: BTreeMap<_, Connections> = BTreeMap::new();
+        let mut now = Connections::default();
+        for (key, host) in &self.hosts().by_key {
+            let (origin, connections) = (key.target.origin(), host.connections());
+            now.add(&connections);
+            let name = (origin.host().to_owned(), origin.port(), origin.is_https());
+            hosts.entry(name).or_default().add(&connections);
+        }
+        let hosts = hosts
+            .into_iter()
+            .map(|((host, port, https), now)| HostStats {
+                host,
+                port,
+                https,
+                now,
+            });
+        PoolStats {
+            now,
+            hosts: hosts.collect(),
+            opened: self.tally.opened.total(),
+            reused: self.tally.reused.total(),
+            replayed: self.tally.replayed.total(),
+            expired: self.tally.expired.total(),
+            lost: self.tally.lost.total(),
+            surplus: self.tally.surplus.total(),
         }
     }
 
@@ -95,18 +162,41 @@ impl Pool {
             runtime: Handle::current().id(),
             target: target.clone(),
         };
-        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
-        hosts.sweep(Instant::now());
-        Arc::clone(hosts.by_key.entry(key).or_default())
+        let mut hosts = self.hosts();
+        hosts.sweep(Instant::now(), self.keep.idle_timeout);
+        let fresh = || Arc::new(Host::new(self.keep, Arc::clone(&self.tally)));
+        Arc::clone(hosts.by_key.entry(key).or_insert_with(fresh))
+    }
+
+    fn hosts(&self) -> MutexGuard<'_, Hosts> {
+        self.hosts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What comes to somebody in the queue, or nothing if he has to look for himself.
+async fn until_granted(
+    host: &Arc<Host>,
+    mut granted: oneshot::Receiver<Grant>,
+    full: Full,
+) -> Option<Grant> {
+    if let Full::Connections(_) = full {
+        return granted.await.ok();
+    }
+    loop {
+        match tokio::time::timeout(LOOK_AGAIN, &mut granted).await {
+            Ok(granted) => return granted.ok(),
+            Err(_) => host.look_again(),
+        }
     }
 }
 
 impl Hosts {
     /// Lets go of hosts without an open connection when they have become many, and of connections
     /// that have been idle for too long when nobody comes back to their host.
-    fn sweep(&mut self, now: Instant) {
+    fn sweep(&mut self, now: Instant, idle_timeout: Duration) {
         let swept = *self.swept.get_or_insert(now);
-        if self.by_key.len() < self.sweep_at && now - swept < limits::IDLE_CONNECTION {
+        let interval = idle_timeout.max(MIN_SWEEP_INTERVAL);
+        if self.by_key.len() < self.sweep_at && now - swept < interval {
             return;
         }
         self.by_key.retain(|_, host| host.is_in_use(now));
@@ -118,6 +208,13 @@ impl Hosts {
 /// Hosts that are kept before those without an open connection are swept out.
 const MIN_SWEEP: usize = 64;
 
+/// Time between two sweeps where idle connections are hardly kept at all.
+const MIN_SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How often somebody who waits for a stream looks whether the peer allows more by now: hyper tells
+/// nobody. Streams that end are told at once.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
 #[cfg(test)]
 mod tests {
     use std::sync::LazyLock;
@@ -125,8 +222,6 @@ mod tests {
     use tokio::io::AsyncReadExt;
     use tokio::net::{TcpListener, TcpStream};
 
-    use super::super::host::Open;
-    use super::super::sender::Sender;
     use super::super::{Connected, Origin, Stream, Transport, Trust};
     use super::*;
     use crate::tls::demand::Demand;
@@ -134,7 +229,7 @@ mod tests {
 
     #[tokio::test]
     async fn hosts_that_nobody_comes_back_to_do_not_pile_up() {
-        let pool = Pool::default();
+        let pool = Pool::new(Keep::default());
         let (_server, kept) = pool.idle_connection("kept.example").await;
         for n in 0..10_000 {
             drop(pool.host(&target(&format!("{n}.example"))));
@@ -142,12 +237,12 @@ mod tests {
         }
         let found = pool.host(&target("kept.example"));
         assert!(Arc::ptr_eq(&kept, &found));
-        assert!(found.open_connection(Choice::Any).is_some());
+        assert!(matches!(found.next(Choice::Any, false), Next::Open(_)));
     }
 
     #[test]
     fn runtimes_that_are_gone_are_swept_out() {
-        let pool = Pool::default();
+        let pool = Pool::new(Keep::default());
         let mut servers = Vec::new();
         for _ in 0..2 * MIN_SWEEP {
             let runtime = tokio::runtime::Builder::new_current_thread()
@@ -162,7 +257,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_is_idle_for_too_long_is_closed_by_any_later_checkout() {
-        let pool = Pool::default();
+        let pool = Pool::new(Keep::default());
         let (mut server, _) = pool.idle_connection("once.example").await;
         tokio::time::advance(limits::IDLE_CONNECTION).await;
         drop(pool.host(&target("other.example")));
@@ -182,15 +277,12 @@ mod tests {
             let stream = TcpStream::connect(remote).await.unwrap();
             let stream = Stream::plain(Transport::Plain(stream));
             let deadline = Deadline::start(limits::DEADLINE);
-            let opened = Sender::open(Connected { stream, remote }, |_| {}, deadline).await;
-            let (sender, facts) = opened.unwrap();
             let host = self.host(&target(name));
-            let open = Open {
-                sender,
-                facts,
-                reused: false,
+            let Next::Dial(place) = host.next(Choice::Any, true) else {
+                panic!("nothing is there");
             };
-            Lease::new(open, Arc::clone(&host)).give_back();
+            let connected = Connected { stream, remote };
+            host.opened(connected, place, deadline).await.unwrap();
             (listener.accept().await.unwrap().0, host)
         }
     }

@@ -2,18 +2,20 @@
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
-use std::pin::pin;
-use std::sync::Arc;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::Poll;
 
 use hyper::client::conn::{http1, http2};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use super::facts::Facts;
 use super::failure::Cause;
+use super::keep::Ping;
 use super::outgoing::Outgoing;
 use super::{Connected, Stream};
 use crate::error::{Error, ErrorKind, Result};
@@ -25,7 +27,7 @@ use crate::tls::TlsStream;
 #[derive(Debug)]
 pub(super) enum Sender {
     Http1(Http1),
-    Http2(http2::SendRequest<Outgoing>),
+    Http2(Http2),
 }
 
 #[derive(Debug)]
@@ -36,11 +38,42 @@ pub(super) struct Http1 {
     _held: oneshot::Sender<Infallible>,
 }
 
+#[derive(Clone, Debug)]
+pub(super) struct Http2 {
+    pub(super) sender: http2::SendRequest<Outgoing>,
+    /// What the driver has, for as long as it lives: its runtime ends it.
+    driver: Weak<Driver>,
+}
+
+#[derive(Debug)]
+struct Driver {
+    connection: Mutex<Http2Connection>,
+    /// What was last seen of the peer's limit.
+    most_streams: AtomicUsize,
+}
+
+type Http2Connection = http2::Connection<TokioIo<Stream>, Outgoing, TokioExecutor>;
+
+impl Http2 {
+    /// How many streams the peer allows at once, as far as is known.
+    pub(super) fn most_streams(&self) -> usize {
+        self.driver.upgrade().map_or(0, |driver| {
+            // It may be running at this moment, and a payload's stream may ask from within.
+            if let Ok(connection) = driver.connection.try_lock() {
+                let most = connection.current_max_send_streams();
+                driver.most_streams.store(most, Ordering::Relaxed);
+            }
+            driver.most_streams.load(Ordering::Relaxed)
+        })
+    }
+}
+
 impl Sender {
     /// Speaks HTTP on a fresh connection, in the protocol that ALPN chose. `ended` is told when an
     /// h2 connection has ended.
     pub(super) async fn open(
         connected: Connected<Stream>,
+        ping: Option<Ping>,
         ended: impl FnOnce(&Arc<Facts>) + Send + 'static,
         deadline: Deadline,
     ) -> Result<(Self, Arc<Facts>)> {
@@ -54,7 +87,7 @@ impl Sender {
             credential: tls.map(TlsStream::credential).unwrap_or_default(),
             is_http2: tls.is_some_and(TlsStream::speaks_h2),
         });
-        match Self::speak(stream, &facts, ended, deadline).await {
+        match Self::speak(stream, &facts, ping, ended, deadline).await {
             Ok(sender) => Ok((sender, facts)),
             Err(error) => Err(error.with_verdict(facts.verdict.clone())),
         }
@@ -63,6 +96,7 @@ impl Sender {
     async fn speak(
         stream: Stream,
         facts: &Arc<Facts>,
+        ping: Option<Ping>,
         ended: impl FnOnce(&Arc<Facts>) + Send + 'static,
         deadline: Deadline,
     ) -> Result<Self> {
@@ -78,19 +112,38 @@ impl Sender {
         // The drivers end with their connection. What went wrong is told to whoever has a request
         // or a body on it.
         if facts.is_http2 {
-            let handshake = http2::Builder::new(TokioExecutor::new())
-                .max_header_list_size(limits::RESPONSE_HEAD)
-                .handshake(io);
-            let (sender, driver) = deadline
-                .run(Phase::FirstByte, handshake)
+            let mut builder = http2::Builder::new(TokioExecutor::new());
+            builder.max_header_list_size(limits::RESPONSE_HEAD);
+            if let Some(Ping { interval, timeout }) = ping {
+                builder
+                    .timer(TokioTimer::new())
+                    .keep_alive_interval(interval)
+                    .keep_alive_timeout(timeout);
+            }
+            let (sender, connection) = deadline
+                .run(Phase::FirstByte, builder.handshake(io))
                 .await?
                 .map_err(failed)?;
+            let driver = Arc::new(Driver {
+                most_streams: AtomicUsize::new(connection.current_max_send_streams()),
+                connection: Mutex::new(connection),
+            });
+            let connection = Http2 {
+                sender,
+                driver: Arc::downgrade(&driver),
+            };
             let driven = Arc::clone(facts);
             tokio::spawn(async move {
-                let _ = driver.await;
+                let _ = poll_fn(|cx| {
+                    let connection = driver.connection.lock();
+                    let mut connection = connection.unwrap_or_else(PoisonError::into_inner);
+                    Pin::new(&mut *connection).poll(cx)
+                })
+                .await;
+                drop(driver);
                 ended(&driven);
             });
-            Ok(Self::Http2(sender))
+            Ok(Self::Http2(connection))
         } else {
             let handshake = http1::Builder::new()
                 .max_header_size(limits::RESPONSE_HEAD as usize)
@@ -128,7 +181,7 @@ impl Sender {
     pub(super) async fn is_usable(&mut self) -> bool {
         match self {
             Self::Http1(connection) => connection.sender.ready().await.is_ok(),
-            Self::Http2(sender) => sender.ready().await.is_ok(),
+            Self::Http2(connection) => connection.sender.ready().await.is_ok(),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The stream that requests travel on: plain or TLS, with its bytes counted.
 
+use std::any::Any;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,6 +17,8 @@ use crate::tls::TlsStream;
 pub(crate) struct Stream {
     kind: Kind,
     traffic: Arc<Traffic>,
+    /// Let go of when the socket has been closed.
+    held: Option<Box<dyn Any + Send + Sync>>,
 }
 
 #[derive(Debug)]
@@ -54,7 +57,13 @@ impl Stream {
         Self {
             kind,
             traffic: Arc::default(),
+            held: None,
         }
+    }
+
+    /// Keeps `held` for as long as the socket is open.
+    pub(super) fn hold(&mut self, held: Box<dyn Any + Send + Sync>) {
+        self.held = Some(held);
     }
 
     /// The TLS stream, if it is one.
