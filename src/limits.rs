@@ -16,6 +16,18 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 /// 10 s; with addresses raced (RFC 8305) ten seconds cover several lost SYNs.
 pub(crate) const CONNECT: Duration = Duration::from_secs(10);
 
+/// Most addresses that are taken from one answer of a resolver. A message of DNS over UDP holds
+/// some ninety of IPv4; names that are not there to trouble somebody have a dozen.
+pub(crate) const ADDRESSES: usize = 64;
+
+/// Most addresses that one connection tries: ureq's number. A stranger's name may list whom he
+/// likes, and who fetches it is not to knock at all their doors.
+pub(crate) const ATTEMPTS: usize = 16;
+
+/// How long one address is waited for before another is tried beside it: RFC 8305 §5, the
+/// recommended Connection Attempt Delay.
+pub(crate) const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+
 /// Longest silence while a body is read. What App Engine's default of "no byte in the deadline"
 /// meant in practice; curl's --speed-time and httpx's read timeout are of the same order.
 pub(crate) const IDLE_READ: Duration = Duration::from_secs(30);

@@ -118,7 +118,8 @@ async fn opening_a_tcp_connection_is_a_phase() {
     let builder = Client::builder().allow_http(true).resolve(HOST, [address]);
     let error = builder.build().unwrap().fetch(format!("http://{HOST}/"));
     let sentence = "the connect timeout of 10s ended while opening a TCP connection";
-    assert_ended(&error.await.unwrap_err(), Phase::Connect, sentence, false);
+    let sentence = format!("{sentence}: {address}: no answer yet");
+    assert_ended(&error.await.unwrap_err(), Phase::Connect, &sentence, false);
 }
 
 #[tokio::test]

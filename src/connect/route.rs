@@ -8,7 +8,7 @@ use super::guard::{AddressGuard, Refused};
 use super::resolve::Resolver;
 use super::transport::Transport;
 use super::wanted::{Connected, Wanted};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{ErrorKind, Result};
 use crate::timings::{Phase, Timings};
 
 /// How hosts are reached.
@@ -30,17 +30,13 @@ impl Route {
         let resolving = self.resolver.resolve(origin.host(), origin.port());
         let addresses = wanted.deadline.run(Phase::Dns, resolving).await??;
         timings.add(Phase::Dns, started.elapsed());
+        // The very addresses that are dialled below: nobody is asked for the name again in between.
         self.guard.admit(origin.host(), &addresses, wanted.asker)?;
         let started = Instant::now();
-        let (stream, remote) = wanted
-            .deadline
-            .run(Phase::Connect, dial::race(&addresses))
-            .await?
-            .map_err(|tried| {
-                Error::new(ErrorKind::Connect, format!("connecting to {origin} failed"))
-                    .with_source(tried)
-                    .with_phase(Phase::Connect)
-            })?;
+        let dialled = dial::race(&addresses, wanted.deadline).await;
+        let (stream, remote) = dialled.map_err(|lost| {
+            lost.explain(ErrorKind::Connect, format!("connecting to {origin} failed"))
+        })?;
         timings.add(Phase::Connect, started.elapsed());
         Ok(Connected {
             stream: Transport::Plain(stream),
