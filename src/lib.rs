@@ -72,7 +72,9 @@ mod client;
 pub use client::{Client, ClientBuilder};
 
 mod connect;
-pub use connect::{AddressGuard, Connections, HostStats, PoolStats};
+pub use connect::{
+    AddressGuard, Connections, HostStats, PoolStats, Resolve, Resolving, SystemResolver,
+};
 
 mod error;
 pub use error::{Error, ErrorKind, Result};

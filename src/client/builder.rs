@@ -8,7 +8,7 @@ use http::HeaderValue;
 use rustls::pki_types::UnixTime;
 
 use super::{Client, Shared};
-use crate::connect::{AddressGuard, Connector, Keep, Ping, Pool, Resolver, Route, Trust};
+use crate::connect::{AddressGuard, Connector, Keep, Ping, Pool, Resolve, Resolver, Route, Trust};
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits;
 use crate::tls::demand::{self, HttpsVerify, Said};
@@ -113,10 +113,20 @@ impl ClientBuilder {
         self
     }
 
-    /// Answers `host` with these addresses instead of asking the system. A port of 0 stands for
-    /// the URL's. The peer is still verified to be `host`.
+    /// Answers `host` with these addresses instead of asking the resolver. A port of 0 stands for
+    /// the URL's; another is dialled in its place. The peer is still verified to be `host`.
     pub fn resolve(mut self, host: &str, addresses: impl IntoIterator<Item = SocketAddr>) -> Self {
         self.resolver.fix(host, addresses);
+        self
+    }
+
+    /// Finds the addresses of hosts that have none by [`resolve`](Self::resolve); the system's
+    /// resolver, [`SystemResolver`](crate::SystemResolver), unless said otherwise.
+    ///
+    /// Of an answer, 16 addresses at most are tried for one connection, by turns of IPv6 and IPv4
+    /// and one 250 ms after another unless that has failed by then (RFC 8305).
+    pub fn resolver(mut self, resolver: impl Resolve) -> Self {
+        self.resolver.ask(resolver);
         self
     }
 

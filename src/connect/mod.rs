@@ -15,6 +15,7 @@ pub(crate) use lease::Lease;
 pub(crate) use origin::Origin;
 pub(crate) use pool::Pool;
 pub(crate) use resolve::Resolver;
+pub use resolve::{Resolve, Resolving, SystemResolver};
 pub(crate) use route::Route;
 pub use stats::{Connections, HostStats, PoolStats};
 pub(crate) use stream::Stream;

@@ -1,16 +1,119 @@
-//! Names to addresses: fixed answers, or the system's resolver.
+//! Names to addresses: fixed answers, a caller's resolver, or the system's.
 
 use std::collections::HashMap;
+use std::error::Error as StdError;
+use std::fmt;
+use std::future::Future;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::pin::Pin;
+use std::sync::Arc;
 
 use super::blocking;
 use crate::error::{Error, ErrorKind, Result};
+use crate::limits;
 use crate::timings::Phase;
 
+/// Finds the addresses of hosts, in the place of the system: see
+/// [`ClientBuilder::resolver`](crate::ClientBuilder::resolver).
+///
+/// It is asked anew for every connection and keeps what it likes for itself; a connection that is
+/// reused needs no address. [`AddressGuard`](crate::AddressGuard) judges each answer, and what it
+/// judged is what is dialled: a second answer cannot come in between. Nor can a resolver say who a
+/// host is: the peer is still verified to be the one in the URL.
+///
+/// # Examples
+///
+/// The system's addresses, but for those of IPv6:
+///
+/// ```
+/// use std::net::SocketAddr;
+/// use urlfetch::{Client, Resolve, Resolving, SystemResolver};
+///
+/// struct OnlyIpv4;
+///
+/// impl Resolve for OnlyIpv4 {
+///     fn resolve<'a>(&'a self, host: &'a str) -> Resolving<'a> {
+///         Box::pin(async move {
+///             let mut addresses = SystemResolver.resolve(host).await?;
+///             addresses.retain(SocketAddr::is_ipv4);
+///             Ok(addresses)
+///         })
+///     }
+/// }
+///
+/// # fn main() -> urlfetch::Result<()> {
+/// let client = Client::builder().resolver(OnlyIpv4).build()?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// A resolver that asks name servers itself, by hickory-resolver, is in `examples/hickory` of the
+/// repository.
+pub trait Resolve: Send + Sync + 'static {
+    /// The addresses of a host, in the order in which they should be tried (RFC 6724). A port of 0
+    /// stands for the URL's; another is dialled in its place. An IPv6 address may have a scope.
+    ///
+    /// The host is as it stands in a URL: lower case, A-labels, and with a dot at its end if one is
+    /// there, which says that the name is whole and nothing is to be appended to it. It is never an
+    /// IP address. What is special about names under `localhost` (RFC 6761 §6.3) is the resolver's
+    /// affair, as is everything about the name.
+    ///
+    /// It is called in the task, and the tokio runtime, of the fetch: it must not block, and
+    /// a client that serves several runtimes asks from each of them. The future is dropped when the
+    /// fetch is, or when the connect timeout or the deadline ends, which count the time it takes. A
+    /// panic is the fetch's.
+    ///
+    /// # Errors
+    ///
+    /// Any. The fetch fails with [`ErrorKind::Dns`](crate::ErrorKind::Dns), and the error is its
+    /// [`source`](std::error::Error::source), whose text is shown in it. No address at all is such
+    /// a failure, too. Of an answer, doubles are left out, and the first 64 addresses are used.
+    fn resolve<'a>(&'a self, host: &'a str) -> Resolving<'a>;
+}
+
+/// What [`Resolve::resolve`] returns: `Box::pin(async move { .. })` makes one.
+pub type Resolving<'a> = Pin<
+    Box<dyn Future<Output = Result<Vec<SocketAddr>, Box<dyn StdError + Send + Sync>>> + Send + 'a>,
+>;
+
+/// One resolver for several clients, or one whose owner wants to keep a hand on it.
+impl<R: Resolve + ?Sized> Resolve for Arc<R> {
+    fn resolve<'a>(&'a self, host: &'a str) -> Resolving<'a> {
+        (**self).resolve(host)
+    }
+}
+
+/// The system's resolver, `getaddrinfo`, which clients ask unless told otherwise.
+///
+/// It is for resolvers that fall back on it or look at its answers. Calls that block are made on at
+/// most 32 threads for the whole process, none of which belongs to a runtime: a name server that
+/// takes its time holds up neither the fetches of others nor the end of a runtime.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemResolver;
+
+impl Resolve for SystemResolver {
+    fn resolve<'a>(&'a self, host: &'a str) -> Resolving<'a> {
+        let host = host.to_owned();
+        Box::pin(async move {
+            let found = blocking::run(move || (host.as_str(), 0).to_socket_addrs()).await?;
+            Ok(found?.collect())
+        })
+    }
+}
+
 /// Where addresses come from.
-#[derive(Debug, Default)]
 pub(crate) struct Resolver {
     fixed: HashMap<String, Vec<SocketAddr>>,
+    resolve: Arc<dyn Resolve>,
+}
+
+impl Default for Resolver {
+    fn default() -> Self {
+        Self {
+            fixed: HashMap::new(),
+            resolve: Arc::new(SystemResolver),
+        }
+    }
 }
 
 impl Resolver {
@@ -18,6 +121,11 @@ impl Resolver {
     pub(crate) fn fix(&mut self, host: &str, addresses: impl IntoIterator<Item = SocketAddr>) {
         self.fixed
             .insert(canonical(host), addresses.into_iter().collect());
+    }
+
+    /// Asks `resolve` for what is not fixed.
+    pub(crate) fn ask(&mut self, resolve: impl Resolve) {
+        self.resolve = Arc::new(resolve);
     }
 
     /// The addresses of a host, of which there is at least one.
@@ -30,11 +138,11 @@ impl Resolver {
             return Ok(vec![SocketAddr::new(address, port)]);
         }
         let addresses = match self.fixed.get(&canonical(host)) {
-            Some(fixed) => fixed
-                .iter()
-                .map(|address| with_port(*address, port))
-                .collect(),
-            None => system(host.to_owned(), port).await?,
+            Some(fixed) => distinct(fixed, port),
+            None => match self.resolve.resolve(host).await {
+                Ok(found) => distinct(&found, port),
+                Err(error) => return Err(no_address(host).with_source(error)),
+            },
         };
         if addresses.is_empty() {
             return Err(no_address(host));
@@ -43,12 +151,11 @@ impl Resolver {
     }
 }
 
-async fn system(host: String, port: u16) -> Result<Vec<SocketAddr>> {
-    let name = host.clone();
-    let found = blocking::run(move || (name.as_str(), port).to_socket_addrs()).await?;
-    match found {
-        Ok(addresses) => Ok(addresses.collect()),
-        Err(error) => Err(no_address(&host).with_source(error)),
+impl fmt::Debug for Resolver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Resolver")
+            .field("fixed", &self.fixed)
+            .finish_non_exhaustive()
     }
 }
 
@@ -61,11 +168,22 @@ fn canonical(host: &str) -> String {
     host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase()
 }
 
-fn with_port(mut address: SocketAddr, port: u16) -> SocketAddr {
-    if address.port() == 0 {
-        address.set_port(port);
+/// The first so many of the addresses, each once, with a port.
+fn distinct(addresses: &[SocketAddr], port: u16) -> Vec<SocketAddr> {
+    let mut distinct = Vec::new();
+    for address in addresses {
+        let mut address = *address;
+        if address.port() == 0 {
+            address.set_port(port);
+        }
+        if !distinct.contains(&address) {
+            distinct.push(address);
+        }
+        if distinct.len() == limits::ADDRESSES {
+            break;
+        }
     }
-    address
+    distinct
 }
 
 #[cfg(test)]
@@ -95,6 +213,32 @@ mod tests {
         }
         let none = resolver.resolve("empty.example", 443).await.unwrap_err();
         assert_eq!(none.kind(), ErrorKind::Dns);
+    }
+
+    #[tokio::test]
+    async fn an_answer_has_each_address_once_and_not_too_many() {
+        let mut resolver = Resolver::default();
+        let [v4, v6, again, other_port, mapped] = [
+            "192.0.2.1:0",
+            "[2001:db8::1]:0",
+            "192.0.2.1:443",
+            "192.0.2.1:444",
+            "[::ffff:192.0.2.1]:0",
+        ]
+        .map(|address| address.parse::<SocketAddr>().unwrap());
+        resolver.fix("doubled.example", [v4, v6, again, v4, other_port, mapped]);
+        let many = (0..=255).map(|last| SocketAddr::from(([192, 0, 2, last], 0)));
+        resolver.fix("many.example", many.clone().chain(many));
+        let found = resolver.resolve("doubled.example", 443).await.unwrap();
+        let expected = [v4, v6, other_port, mapped].map(|address| match address.port() {
+            0 => SocketAddr::new(address.ip(), 443),
+            _ => address,
+        });
+        assert_eq!(found, expected);
+        let found = resolver.resolve("many.example", 443).await.unwrap();
+        assert_eq!(found.len(), limits::ADDRESSES);
+        assert_eq!(found.first(), Some(&"192.0.2.0:443".parse().unwrap()));
+        assert_eq!(found.last(), Some(&"192.0.2.63:443".parse().unwrap()));
     }
 
     #[tokio::test]
