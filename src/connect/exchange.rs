@@ -11,7 +11,7 @@ use http::{Request, Version};
 use hyper::body::Incoming;
 use tokio::sync::Notify;
 
-use super::failure::{explain, find, is_going_away, is_refused};
+use super::failure::{explain, find, is_going_away, is_refused, is_untimely};
 use super::framing::{self, Doubt};
 use super::lease::Lease;
 use super::outgoing::Outgoing;
@@ -72,6 +72,9 @@ impl Lease {
         };
         self.hold(&sender, request.body_mut());
         let interim = Interim::watch(&mut request);
+        if self.reused && !self.facts.is_http2 {
+            self.facts.traffic.begin();
+        }
         let sending = async {
             match sender {
                 Sender::Http1(mut connection) => {
@@ -120,7 +123,9 @@ impl Lease {
                     // process. But hyper fails one by it too that is on its way to the peer when
                     // the GOAWAY comes, whichever the last one is; it has not come to the payload
                     // then.
-                    unprocessed: is_refused(&error) || going_away && self.upload_has_begun(),
+                    unprocessed: is_refused(&error)
+                        || is_untimely(&error)
+                        || going_away && self.upload_has_begun(),
                     going_away,
                     reused: self.open.reused,
                     answered: facts.traffic.read() > read,

@@ -5,6 +5,7 @@ use std::fmt;
 use std::io;
 
 use super::facts::Facts;
+use super::stream::Untimely;
 use crate::error::{Error, ErrorKind};
 use crate::limits;
 use crate::tls::handshake::rustls_error;
@@ -118,6 +119,13 @@ fn is_driver_gone(error: &hyper::Error) -> bool {
 pub(super) fn is_refused(error: &hyper::Error) -> bool {
     find::<h2::Error>(error)
         .is_some_and(|h2| h2.is_remote() && h2.reason() == Some(h2::Reason::REFUSED_STREAM))
+}
+
+/// The request was not begun, as the peer had spoken before it.
+pub(super) fn is_untimely(error: &hyper::Error) -> bool {
+    find::<io::Error>(error)
+        .and_then(io::Error::get_ref)
+        .is_some_and(|below| below.is::<Untimely>())
 }
 
 /// The peer shuts the connection down (RFC 9113 §6.8).

@@ -1,13 +1,18 @@
 //! The stream that requests travel on: plain or TLS, with its bytes counted.
 
 use std::any::Any;
+use std::error::Error as StdError;
+use std::fmt;
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 
 use super::transport::Transport;
 use crate::tls::TlsStream;
@@ -32,6 +37,8 @@ enum Kind {
 pub(crate) struct Traffic {
     read: AtomicU64,
     written: AtomicU64,
+    /// The next byte that is written begins a request, and no answer to it can be there yet.
+    begins: AtomicBool,
 }
 
 impl Traffic {
@@ -42,7 +49,26 @@ impl Traffic {
     pub(super) fn written(&self) -> u64 {
         self.written.load(Ordering::Relaxed)
     }
+
+    /// A request follows on a used connection. Unless nothing of its peer's waits to be read when
+    /// its first byte is to be written, it is not written, and [`Untimely`] is the error.
+    pub(super) fn begin(&self) {
+        self.begins.store(true, Ordering::Relaxed);
+    }
 }
+
+/// The peer said something between two requests, be it a farewell or an answer to nobody: the
+/// connection must not be used for the next one.
+#[derive(Debug)]
+pub(super) struct Untimely;
+
+impl fmt::Display for Untimely {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the server said something on the idle connection before the request was sent")
+    }
+}
+
+impl StdError for Untimely {}
 
 impl Stream {
     pub(super) fn plain(stream: Transport) -> Self {
@@ -78,6 +104,33 @@ impl Stream {
         &self.traffic
     }
 
+    /// The socket, unless it is out of sight.
+    fn socket(&self) -> Option<&TcpStream> {
+        match &self.kind {
+            Kind::Plain(Transport::Plain(socket)) => Some(socket),
+            Kind::Plain(Transport::Tunnel(_)) => None,
+            Kind::Tls(stream) => stream.get_ref(),
+        }
+    }
+
+    /// Refuses to begin a request where bytes wait to be read (RFC 9112 §9.2: they are no answer to
+    /// it). hyper looks for them too, but through tokio, which looks at the socket itself only when
+    /// the system has told its driver of news, and that may be late: by then they would be
+    /// read as the answer.
+    fn begin(&self) -> io::Result<()> {
+        if !self.traffic.begins.swap(false, Ordering::Relaxed) {
+            return Ok(());
+        }
+        let waiting = self
+            .socket()
+            .map(|socket| SockRef::from(socket).peek(&mut [MaybeUninit::uninit()]));
+        match waiting {
+            Some(Ok(1..)) => Err(io::Error::new(io::ErrorKind::ConnectionAborted, Untimely)),
+            // Nothing is there, or an end or error, which writing and reading will come to.
+            _ => Ok(()),
+        }
+    }
+
     fn counted(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if let Poll::Ready(Ok(count)) = &written {
             self.traffic
@@ -111,6 +164,7 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
+        self.begin()?;
         let written = match &mut self.kind {
             Kind::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
             Kind::Tls(stream) => Pin::new(stream.as_mut()).poll_write(cx, buf),
@@ -123,6 +177,7 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.begin()?;
         let written = match &mut self.kind {
             Kind::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
             Kind::Tls(stream) => Pin::new(stream.as_mut()).poll_write_vectored(cx, bufs),
