@@ -72,8 +72,8 @@ impl Lease {
         };
         self.hold(&sender, request.body_mut());
         let interim = Interim::watch(&mut request);
-        if self.reused && !self.facts.is_http2 {
-            self.facts.traffic.begin();
+        if self.open.reused && !self.open.facts.is_http2 {
+            self.open.facts.traffic.begin();
         }
         let sending = async {
             match sender {
