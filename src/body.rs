@@ -14,14 +14,15 @@ use http::HeaderMap;
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::runtime::{Handle, Id};
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 use url::Url;
 
 use crate::connect::{Facts, Lease, explain};
 use crate::decode::Decoder;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{self, Clock, Deadline};
-use crate::timings::Phase;
+use crate::timings::{self, Moved, Phase, Timings};
+use crate::trace;
 
 /// The body of a response, as a stream of bytes.
 ///
@@ -33,6 +34,7 @@ pub struct Body {
     /// What has arrived and is not decoded yet.
     undecoded: Bytes,
     clocks: Clocks,
+    watch: Watch,
     limit: Limit,
     trailers: Option<HeaderMap>,
     context: BodyContext,
@@ -40,7 +42,10 @@ pub struct Body {
 }
 
 /// A buffered body.
-#[derive(Clone, Default, PartialEq, Eq)]
+///
+/// Two are equal if their bytes are, and both were truncated or neither: how long it took them to
+/// come is not compared.
+#[derive(Clone, Default)]
 #[non_exhaustive]
 pub struct Content {
     /// The bytes, decoded.
@@ -48,7 +53,17 @@ pub struct Content {
     /// Whether there were more, which
     /// [`allow_truncated`](crate::RequestBuilder::allow_truncated) let go.
     pub was_truncated: bool,
+    /// Where the time of the whole fetch went, until the last byte.
+    pub timings: Timings,
 }
+
+impl PartialEq for Content {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes == other.bytes && self.was_truncated == other.was_truncated
+    }
+}
+
+impl Eq for Content {}
 
 /// Without the bytes, which may be anybody's secret.
 impl fmt::Debug for Content {
@@ -56,6 +71,7 @@ impl fmt::Debug for Content {
         f.debug_struct("Content")
             .field("length", &self.bytes.len())
             .field("was_truncated", &self.was_truncated)
+            .field("timings", &self.timings)
             .finish()
     }
 }
@@ -84,14 +100,30 @@ impl Reading {
 }
 
 impl Body {
-    pub(crate) fn new(incoming: Incoming, lease: Lease, url: Url, reading: Reading) -> Self {
+    /// `head` has where the time went until the head had come, which was at `came`, without the
+    /// bytes of this exchange.
+    pub(crate) fn new(
+        exchange: (Incoming, Lease),
+        url: Url,
+        reading: Reading,
+        head: Timings,
+        came: Instant,
+    ) -> Self {
+        let (incoming, lease) = exchange;
         let facts = Arc::clone(lease.facts());
+        let moved = lease.moved();
         let mut body = Self {
             wire: Wire {
                 incoming,
                 lease: Some(lease),
                 read: 0,
+                moved,
                 was_cut: false,
+            },
+            watch: Watch {
+                timings: head.with_moved(moved),
+                head,
+                came,
             },
             decoder: reading.decoder.map(Box::new),
             undecoded: Bytes::new(),
@@ -129,6 +161,11 @@ impl Body {
         self.limit.was_truncated
     }
 
+    /// Where the time of the whole fetch went, until the last piece of this body that was read.
+    pub fn timings(&self) -> &Timings {
+        &self.watch.timings
+    }
+
     #[cfg(feature = "json")]
     pub(crate) fn context(&self) -> BodyContext {
         self.context.clone()
@@ -142,7 +179,7 @@ impl Body {
         let most = *self.limit.most.get_or_insert(limits::BUFFERED_RESPONSE);
         let announced = self.wire.size_hint().lower();
         if announced > most && self.decoder.is_none() && !self.limit.allow_truncated {
-            return Err(self.context.complete(too_large(most)));
+            return Err(self.failed(too_large(most)));
         }
         let Some(first) = self.chunk().await? else {
             return Ok(self.content(Bytes::new()));
@@ -165,14 +202,15 @@ impl Body {
         Content {
             bytes,
             was_truncated: self.limit.was_truncated,
+            timings: self.watch.timings,
         }
     }
 
     /// Reads a body that nobody wants, to save its connection, if it is small and there already.
-    pub(crate) async fn discard(mut self, within: Deadline) {
+    pub(crate) async fn discard(mut self, within: Deadline) -> Timings {
         let most = limits::DISCARDED_BODY;
         if self.wire.incoming.is_end_stream() || self.wire.incoming.size_hint().lower() > most {
-            return;
+            return self.watch.timings;
         }
         let reading = poll_fn(|cx| {
             while self.wire.read <= most {
@@ -184,6 +222,9 @@ impl Body {
             Poll::Ready(())
         });
         let _ = within.run(Phase::Body, reading).await;
+        self.wire.count();
+        self.watch.is_at(Instant::now(), self.wire.moved);
+        self.watch.timings
     }
 
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
@@ -194,11 +235,17 @@ impl Body {
         if !matches!(polled, Ok(Some(_))) {
             self.ended = true;
         }
-        Poll::Ready(
-            polled
-                .map_err(|error| self.context.complete(error))
-                .transpose(),
-        )
+        Poll::Ready(polled.map_err(|error| self.failed(error)).transpose())
+    }
+
+    /// What is told of a failure.
+    fn failed(&mut self, error: Error) -> Error {
+        self.wire.count();
+        self.watch.is_at(timings::now(), self.wire.moved);
+        let error = self.context.complete(error);
+        let error = error.with_timings(self.watch.timings);
+        trace::body_failed(&self.context.url, &error);
+        error
     }
 
     /// A piece that is within the limit, or the end.
@@ -208,9 +255,12 @@ impl Body {
             Some(chunk) => {
                 let chunk = self.limit.pass(chunk)?;
                 if self.limit.was_truncated {
-                    // The rest is nobody's: the connection goes with it.
-                    self.wire.lease = None;
                     self.ended = true;
+                    // The rest is nobody's: the connection goes with it.
+                    if self.wire.close() {
+                        self.watch.is_at(timings::now(), self.wire.moved);
+                        trace::body_read(&self.context.url, &self.watch.timings);
+                    }
                 }
                 Poll::Ready(Ok((!chunk.is_empty()).then_some(chunk)))
             }
@@ -221,7 +271,10 @@ impl Body {
     fn poll_decoded(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>>> {
         let Some(decoder) = self.decoder.as_deref_mut() else {
             loop {
-                match ready!(self.clocks.poll(cx, &mut self.wire, &self.context.facts))? {
+                let frame = self
+                    .clocks
+                    .poll(cx, &mut self.wire, &mut self.watch, &self.context);
+                match ready!(frame)? {
                     Some(frame) => match frame.into_data() {
                         Ok(data) if data.is_empty() => {}
                         Ok(data) => return Poll::Ready(Ok(Some(data))),
@@ -236,7 +289,10 @@ impl Body {
             if !chunk.is_empty() {
                 return Poll::Ready(Ok(Some(chunk)));
             }
-            match ready!(self.clocks.poll(cx, &mut self.wire, &self.context.facts))? {
+            let frame = self
+                .clocks
+                .poll(cx, &mut self.wire, &mut self.watch, &self.context);
+            match ready!(frame)? {
                 Some(frame) => match frame.into_data() {
                     Ok(data) => self.undecoded = data,
                     Err(frame) => self.trailers = frame.into_trailers().ok(),
@@ -254,8 +310,11 @@ impl Body {
 /// The body as hyper gives it, and the connection it comes on.
 struct Wire {
     incoming: Incoming,
+    /// Until the end.
     lease: Option<Lease>,
     read: u64,
+    /// By the request and its response, as far as it has been read.
+    moved: Moved,
     /// The end that hyper tells of is none.
     was_cut: bool,
 }
@@ -267,11 +326,16 @@ impl Wire {
             Some(Ok(frame)) => {
                 let length = frame.data_ref().map_or(0, Bytes::len);
                 self.read = self.read.saturating_add(length as u64);
+                if let Some(lease) = &mut self.lease {
+                    lease.came(frame);
+                }
+                self.count();
                 self.release_at_end();
             }
-            Some(Err(_)) => self.lease = None,
+            Some(Err(_)) => _ = self.close(),
             None => {
                 self.was_cut = self.is_cut();
+                self.count();
                 self.release();
             }
         }
@@ -304,10 +368,38 @@ impl Wire {
         }
     }
 
+    /// Looks how much has been moved. It has to be before the next request has the connection.
+    fn count(&mut self) {
+        if let Some(lease) = &self.lease {
+            self.moved = lease.moved();
+        }
+    }
+
+    /// Lets go of the connection, which no other request may have. Whether it was there still.
+    fn close(&mut self) -> bool {
+        self.count();
+        self.lease.take().is_some()
+    }
+
     fn release(&mut self) {
         if let Some(lease) = self.lease.take() {
             lease.give_back();
         }
+    }
+}
+
+/// Keeps the timings up to date while the body is read.
+struct Watch {
+    timings: Timings,
+    /// They, when the head had come, without the bytes of this exchange.
+    head: Timings,
+    came: Instant,
+}
+
+impl Watch {
+    fn is_at(&mut self, now: Instant, moved: Moved) {
+        let spent = now.saturating_duration_since(self.came);
+        self.timings = self.head.with_body(spent).with_moved(moved);
     }
 }
 
@@ -326,22 +418,34 @@ impl Clocks {
         &mut self,
         cx: &mut Context<'_>,
         wire: &mut Wire,
-        facts: &Facts,
+        watch: &mut Watch,
+        context: &BodyContext,
     ) -> Poll<Result<Option<Frame<Bytes>>>> {
-        if self.total_holds && self.total.is_over() {
+        // Once, for all that has to know the time.
+        let now = timings::now();
+        if self.total_holds && self.total.is_over_at(now) {
             return Poll::Ready(Err(self.total.elapsed(Phase::Body).into()));
         }
+        let was_open = wire.lease.is_some();
         if let Poll::Ready(frame) = wire.poll(cx) {
             self.waiting = false;
+            // A reader may come late to see an end that was there with the last piece.
+            if was_open {
+                watch.is_at(now, wire.moved);
+                if wire.lease.is_none() && matches!(frame, None | Some(Ok(_))) && !wire.was_cut {
+                    trace::body_read(&context.url, &watch.timings);
+                }
+            }
             if frame.is_none() && wire.was_cut {
                 return Poll::Ready(Err(Error::new(
                     ErrorKind::ConnectionClosed,
                     "the h2 stream was reset before the response was complete",
                 )));
             }
-            return Poll::Ready(frame.transpose().map_err(|error| explain(error, facts)));
+            let explained = |error| explain(error, &context.facts);
+            return Poll::Ready(frame.transpose().map_err(explained));
         }
-        let idle = Deadline::on(Clock::IdleRead, limits::IDLE_READ);
+        let idle = Deadline::from(now, Clock::IdleRead, limits::IDLE_READ);
         let first = match self.total_holds {
             true => idle.sooner(self.total),
             false => idle,

@@ -166,7 +166,8 @@ impl Error {
         self.0.phase
     }
 
-    /// How long the phases took that were passed.
+    /// Where the time went until the failure; the phase that failed is there too. All is zero if
+    /// nothing had begun.
     pub fn timings(&self) -> &Timings {
         &self.0.timings
     }

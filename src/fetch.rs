@@ -22,7 +22,7 @@ use crate::payload::Payload;
 use crate::redirect;
 use crate::request::Asked;
 use crate::response::{Hop, Response};
-use crate::timings::{Phase, Timings};
+use crate::timings::Timings;
 use crate::tls::demand::{Demand, Said};
 use crate::trace;
 
@@ -32,7 +32,12 @@ impl Client {
         let following = pin!(self.follow(asked).instrument(span.clone()));
         let outcome = in_one_runtime(following).await;
         match &outcome {
-            Ok(response) => trace::returned(&span, response.status(), response.hops().len()),
+            Ok(response) => trace::returned(
+                &span,
+                response.status(),
+                response.hops().len(),
+                response.timings(),
+            ),
             Err(error) => trace::stopped(&span, error),
         }
         outcome
@@ -45,8 +50,10 @@ impl Client {
         let mut hops = Vec::new();
         loop {
             let hop = fetch.hop(shared).await;
-            let exchange =
-                hop.map_err(|error| error.with_url(&fetch.asked.url).with_timings(fetch.timings))?;
+            let exchange = hop.map_err(|error| {
+                let timings = error.timings().after(&fetch.earlier);
+                error.with_url(&fetch.asked.url).with_timings(timings)
+            })?;
             let next = match fetch.follows {
                 true => fetch.next(&exchange, hops.len())?,
                 false => None,
@@ -56,12 +63,15 @@ impl Client {
             };
             let status = exchange.head.status;
             trace::redirected(status, &next.url);
+            let url = fetch.asked.url.clone();
+            let verdict = exchange.lease.facts().verdict.clone();
+            let timings = fetch.turn(exchange, next).await;
             hops.push(Hop {
                 status,
-                url: fetch.asked.url.clone(),
-                verdict: exchange.lease.facts().verdict.clone(),
+                url,
+                verdict,
+                timings,
             });
-            fetch.turn(exchange, next).await;
         }
     }
 }
@@ -80,7 +90,11 @@ struct Fetch {
     allow_http: bool,
     /// We asked for codings of our own accord, so we undo them.
     decodes: bool,
+    /// When the present hop began, and where its time goes.
+    began: Instant,
     timings: Timings,
+    /// Where that of the hops before it went.
+    earlier: Timings,
 }
 
 impl Fetch {
@@ -100,25 +114,29 @@ impl Fetch {
         };
         check_headers(&asked.headers, asked.payload.known_length()).map_err(complete)?;
         let decodes = add_headers(&mut asked.headers, &shared.user_agent);
-        let deadline = options.deadline.or(shared.deadline);
+        let budget = options.deadline.or(shared.deadline);
+        let deadline = Deadline::start(budget.unwrap_or(limits::DEADLINE));
         Ok(Self {
             asker: Asker::Caller,
             demand,
-            deadline: Deadline::start(deadline.unwrap_or(limits::DEADLINE)),
-            deadline_is_set: deadline.is_some(),
+            deadline,
+            deadline_is_set: budget.is_some(),
             follows: options.follow_redirects.unwrap_or(true),
             max_redirects: options.max_redirects.unwrap_or(shared.max_redirects),
             max_response_size: options.max_response_size.or(shared.max_response_size),
             allow_http: shared.allow_http,
             decodes,
+            began: deadline.starts(),
             timings: Timings::default(),
+            earlier: Timings::default(),
             asked,
         })
     }
 
-    /// One request and the head of its response.
+    /// One request and the head of its response. The timings of an error are the hop's.
     async fn hop(&mut self, shared: &Shared) -> Result<Exchange> {
-        let origin = Origin::admit(&self.asked.url, self.allow_http)?;
+        let origin = Origin::admit(&self.asked.url, self.allow_http)
+            .map_err(|error| error.with_timings(self.stopped()))?;
         let target = shared.connector.trust.target(origin, self.demand);
         let span = trace::hop(
             &self.asked.method,
@@ -129,7 +147,8 @@ impl Fetch {
         let outcome = self
             .exchange(shared, &target)
             .instrument(span.clone())
-            .await;
+            .await
+            .map_err(|error| error.with_timings(self.stopped()));
         match &outcome {
             Ok(exchange) => {
                 let facts = exchange.lease.facts();
@@ -139,6 +158,7 @@ impl Fetch {
                     exchange.head.version,
                     facts.remote,
                     facts.verdict.as_deref(),
+                    || self.timings.with_moved(exchange.lease.moved()),
                 );
             }
             Err(error) => trace::stopped(&span, error),
@@ -169,19 +189,24 @@ impl Fetch {
                 )
                 .sent(true));
             };
+            self.timings
+                .set_connection(lease.is_reused(), lease.facts().tls_resumed);
             let request = self.request(&lease, body)?;
-            let started = Instant::now();
             let sent = lease
                 .send(
                     request,
                     target.origin().is_https(),
                     target.demand(),
                     self.deadline,
+                    &mut self.timings,
                 )
                 .await;
-            self.timings.add(Phase::FirstByte, started.elapsed());
             let failed = match sent {
-                Ok(exchange) => return Ok(exchange),
+                Ok(exchange) => {
+                    self.timings
+                        .set_total(exchange.came.duration_since(self.began));
+                    return Ok(exchange);
+                }
                 Err(failed) => failed,
             };
             let repeatable = self.asked.payload.is_repeatable();
@@ -198,6 +223,11 @@ impl Fetch {
             was_sent = failed.error.request_was_sent();
             outgoing = failed.request.map(Request::into_body);
         }
+    }
+
+    /// Where the time of a hop went that ends without a head.
+    fn stopped(&self) -> Timings {
+        self.timings.since(self.began)
     }
 
     /// The request as it is written on this connection.
@@ -249,7 +279,7 @@ impl Fetch {
             error
                 .with_url(&self.asked.url)
                 .with_verdict(exchange.lease.facts().verdict.clone())
-                .with_timings(self.timings)
+                .with_timings(self.at_head(&exchange.lease))
                 .sent(true)
         };
         let asked = redirect::Asked {
@@ -272,27 +302,43 @@ impl Fetch {
         Ok(next)
     }
 
-    /// Turns to the next hop.
-    async fn turn(&mut self, exchange: Exchange, next: redirect::Next) {
+    /// Where the time went until the head of the present hop's response.
+    fn at_head(&self, lease: &Lease) -> Timings {
+        self.timings.with_moved(lease.moved()).after(&self.earlier)
+    }
+
+    /// Turns to the next hop, and tells where the time of this one went.
+    async fn turn(&mut self, exchange: Exchange, next: redirect::Next) -> Timings {
         let url = self.asked.url.clone();
         self.asker = Asker::Host(exchange.lease.facts().remote.ip());
         let within = self
             .deadline
             .sooner(Deadline::on(Clock::IdleRead, limits::DISCARD_WAIT));
         let reading = Reading::to_discard(within);
-        Body::new(exchange.body, exchange.lease, url, reading)
+        let Exchange { body, lease, .. } = exchange;
+        let timings = Body::new((body, lease), url, reading, self.timings, exchange.came)
             .discard(within)
             .await;
+        // The next hop begins where this one ends, so that nothing is lost between them.
+        self.began += timings.total();
+        self.earlier = timings.after(&self.earlier);
+        self.timings = Timings::default();
         next.strip(&mut self.asked.headers);
         if !next.keep_payload {
             self.asked.payload = Payload::empty();
         }
         self.asked.method = next.method;
         self.asked.url = next.url;
+        timings
     }
 
     fn respond(self, exchange: Exchange, hops: Vec<Hop>) -> Result<Response> {
-        let Exchange { head, body, lease } = exchange;
+        let Exchange {
+            head,
+            body,
+            lease,
+            came,
+        } = exchange;
         let facts = Arc::clone(lease.facts());
         let mut headers = head.headers;
         let has_body = self.asked.method != Method::HEAD
@@ -305,7 +351,7 @@ impl Fetch {
                 Error::from(error)
                     .with_url(&self.asked.url)
                     .with_verdict(facts.verdict.clone())
-                    .with_timings(self.timings)
+                    .with_timings(self.at_head(&lease))
                     .sent(true)
             })?,
             false => None,
@@ -321,15 +367,21 @@ impl Fetch {
             max_size: self.max_response_size,
             allow_truncated: self.asked.options.allow_truncated,
         };
+        let timings = self.timings.after(&self.earlier);
         Ok(Response {
             status: head.status,
             version: head.version,
             headers,
-            body: Body::new(body, lease, self.asked.url.clone(), reading),
+            body: Body::new(
+                (body, lease),
+                self.asked.url.clone(),
+                reading,
+                timings,
+                came,
+            ),
             url: self.asked.url,
             hops,
             facts,
-            timings: self.timings,
         })
     }
 }

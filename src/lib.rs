@@ -29,7 +29,7 @@
 //!   per hop:  open connection?  no -> resolve -> race the addresses -> TLS: judge the peer
 //!             the peer is verified?  no -> refused, and nothing was sent
 //!             send -> head -> redirect?  follow, without credentials to another origin
-//! Response { status, headers, url, hops, verdict, body }
+//! Response { status, headers, url, hops, verdict, timings, body }
 //! Body = wire -> deadline and idle limit -> decoder -> size limit
 //! ```
 //!
@@ -46,10 +46,15 @@
 //! without userinfo, query and fragment, `error.type` is [`Error::code`], and no header and no
 //! payload is ever logged. Where nobody listens nothing is formatted.
 //!
+//! What is measured is what [`Timings`] has, in milliseconds and bytes: on the span of a hop that
+//! hop's, elsewhere the whole fetch's. Spans end with the head of the response, or the error.
+//!
 //! | level | what | fields |
 //! |---|---|---|
-//! | INFO | span `fetch`, until the head of the last response or the error | `otel.kind` `http.request.method` `url.full` `http.response.status_code` `error.type` `hops` |
-//! | DEBUG | span `hop`, one for each request on the way | `http.request.method` `url.full` `server.address` `server.port` `network.peer.address` `network.protocol.version` `http.response.status_code` `error.type` `tls.verified` |
+//! | INFO | span `fetch`, until the head of the last response or the error | `otel.kind` `http.request.method` `url.full` `http.response.status_code` `error.type` `hops` `timing.queued_ms` `timing.dns_ms` `timing.connect_ms` `timing.tls_ms` `timing.first_byte_ms` `timing.body_ms` `timing.total_ms` `http.request.size` `http.response.size` |
+//! | DEBUG | span `hop`, one for each request on the way | `http.request.method` `url.full` `server.address` `server.port` `network.peer.address` `network.protocol.version` `http.response.status_code` `error.type` `tls.verified` `tls.resumed` `network.connection.reused` `timing.queued_ms` `timing.dns_ms` `timing.connect_ms` `timing.tls_ms` `timing.first_byte_ms` `timing.total_ms` `http.request.size` `http.response.size` |
+//! | DEBUG | event `body read`, of the last response, when its last byte has come | `url.full` `timing.body_ms` `timing.total_ms` `http.request.size` `http.response.size` |
+//! | DEBUG | event `body failed` | `error.type` `url.full` `timing.body_ms` `timing.total_ms` `http.request.size` `http.response.size` |
 //! | DEBUG | event `redirect followed` | `http.response.status_code` `url.full` |
 //! | DEBUG | event `request sent again on another connection` | `error.type` |
 //! | WARN | event `this connection is used whoever its peer is: verification was not demanded, and anybody on the way can answer`, one for each connection | `server.address` `server.port` `tls.verified` `error.type` |

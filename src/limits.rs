@@ -105,8 +105,13 @@ impl Deadline {
 
     /// Another clock, started now.
     pub(crate) fn on(clock: Clock, budget: Duration) -> Self {
+        Self::from(Instant::now(), clock, budget)
+    }
+
+    /// Another clock, started at that moment.
+    pub(crate) fn from(started: Instant, clock: Clock, budget: Duration) -> Self {
         Self {
-            ends: Instant::now() + budget.min(FAR),
+            ends: started + budget.min(FAR),
             budget,
             clock,
         }
@@ -117,12 +122,21 @@ impl Deadline {
         if other.ends < self.ends { other } else { self }
     }
 
+    /// When it was started.
+    pub(crate) fn starts(&self) -> Instant {
+        self.ends - self.budget.min(FAR)
+    }
+
     pub(crate) fn ends(&self) -> Instant {
         self.ends
     }
 
     pub(crate) fn is_over(&self) -> bool {
-        self.ends <= Instant::now()
+        self.is_over_at(Instant::now())
+    }
+
+    pub(crate) fn is_over_at(&self, now: Instant) -> bool {
+        self.ends <= now
     }
 
     /// Runs `future` unless the clock ends first.

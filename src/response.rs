@@ -28,7 +28,6 @@ pub struct Response {
     pub(crate) url: Url,
     pub(crate) hops: Vec<Hop>,
     pub(crate) facts: Arc<Facts>,
-    pub(crate) timings: Timings,
     pub(crate) body: Body,
 }
 
@@ -63,9 +62,10 @@ impl Response {
         self.facts.verdict.as_deref()
     }
 
-    /// How long the phases took until the head had come.
+    /// Where the time went until the head had come; or, if [`chunk`](Self::chunk) has been called
+    /// since, until the last piece of the body that was read. [`Content`] has them for a whole body.
     pub fn timings(&self) -> &Timings {
-        &self.timings
+        self.body.timings()
     }
 
     /// The address it came from.
@@ -89,7 +89,7 @@ impl Response {
         .with_status(self.status)
         .with_url(&self.url)
         .with_verdict(self.facts.verdict.clone())
-        .with_timings(self.timings)
+        .with_timings(*self.body.timings())
         .sent(true))
     }
 
@@ -137,14 +137,15 @@ impl Response {
     #[cfg_attr(docsrs, doc(cfg(feature = "json")))]
     pub async fn json<T: serde::de::DeserializeOwned>(self) -> Result<T> {
         let context = self.body.context();
-        let bytes = self.bytes().await?;
-        serde_json::from_slice(&bytes).map_err(|error| {
+        let content = self.content().await?;
+        serde_json::from_slice(&content.bytes).map_err(|error| {
             // It may quote the body.
             let why = crate::tls::shown::ShownSentence(error);
-            context.complete(Error::new(
+            let error = Error::new(
                 ErrorKind::Decode,
                 format!("the body is not the JSON that was expected: {why}"),
-            ))
+            );
+            context.complete(error).with_timings(content.timings)
         })
     }
 
@@ -185,6 +186,7 @@ pub struct Hop {
     pub(crate) status: StatusCode,
     pub(crate) url: Url,
     pub(crate) verdict: Option<Arc<Verdict>>,
+    pub(crate) timings: Timings,
 }
 
 impl Hop {
@@ -201,6 +203,11 @@ impl Hop {
     /// What was found when its peer was judged; `None` for plain http.
     pub fn verdict(&self) -> Option<&Verdict> {
         self.verdict.as_deref()
+    }
+
+    /// Where the time of this hop alone went, until its response was done with.
+    pub fn timings(&self) -> &Timings {
+        &self.timings
     }
 }
 

@@ -20,7 +20,7 @@ use crate::payload::Payload;
 /// 308) is refused.
 ///
 /// The response carries as extensions an `Arc<`[`Verdict`](crate::tls::Verdict)`>` if there was
-/// TLS, [`Timings`](crate::Timings), and the redirects that were followed as
+/// TLS, [`Timings`](crate::Timings) until the head (its [`Body`] has them afterwards), and the redirects that were followed as
 /// `Vec<`[`Hop`](crate::Hop)`>`.
 impl<B> Service<http::Request<B>> for Client
 where
@@ -44,6 +44,7 @@ where
             .payload(payload(body));
         Box::pin(async move {
             let fetched = fetch.send().await?;
+            let timings = *fetched.timings();
             let mut response = http::Response::new(fetched.body);
             *response.status_mut() = fetched.status;
             *response.version_mut() = fetched.version;
@@ -52,7 +53,7 @@ where
             if let Some(verdict) = &fetched.facts.verdict {
                 extensions.insert(Arc::clone(verdict));
             }
-            extensions.insert(fetched.timings);
+            extensions.insert(timings);
             extensions.insert(fetched.hops);
             Ok(response)
         })

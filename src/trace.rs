@@ -9,6 +9,7 @@ use tracing::{Span, debug, debug_span, info_span, warn};
 use url::Url;
 
 use crate::error::{Error, redacted};
+use crate::timings::{Phase, Timings, milliseconds};
 use crate::tls::verdict::Verdict;
 
 /// The span of one fetch, at INFO.
@@ -21,6 +22,15 @@ pub(crate) fn fetch(method: &Method, url: &Url) -> Span {
         "http.response.status_code" = Empty,
         "error.type" = Empty,
         hops = Empty,
+        "timing.queued_ms" = Empty,
+        "timing.dns_ms" = Empty,
+        "timing.connect_ms" = Empty,
+        "timing.tls_ms" = Empty,
+        "timing.first_byte_ms" = Empty,
+        "timing.body_ms" = Empty,
+        "timing.total_ms" = Empty,
+        "http.request.size" = Empty,
+        "http.response.size" = Empty,
     )
 }
 
@@ -37,6 +47,16 @@ pub(crate) fn hop(method: &Method, url: &Url, host: &str, port: u16) -> Span {
         "http.response.status_code" = Empty,
         "error.type" = Empty,
         "tls.verified" = Empty,
+        "tls.resumed" = Empty,
+        "network.connection.reused" = Empty,
+        "timing.queued_ms" = Empty,
+        "timing.dns_ms" = Empty,
+        "timing.connect_ms" = Empty,
+        "timing.tls_ms" = Empty,
+        "timing.first_byte_ms" = Empty,
+        "timing.total_ms" = Empty,
+        "http.request.size" = Empty,
+        "http.response.size" = Empty,
     )
 }
 
@@ -47,6 +67,7 @@ pub(crate) fn answered(
     version: Version,
     remote: SocketAddr,
     verdict: Option<&Verdict>,
+    timings: impl FnOnce() -> Timings,
 ) {
     if span.is_disabled() {
         return;
@@ -62,12 +83,42 @@ pub(crate) fn answered(
     if let Some(verdict) = verdict {
         span.record("tls.verified", verdict.is_verified());
     }
+    measured(span, &timings());
 }
 
 /// A fetch has its response.
-pub(crate) fn returned(span: &Span, status: StatusCode, hops: usize) {
+pub(crate) fn returned(span: &Span, status: StatusCode, hops: usize, timings: &Timings) {
+    if span.is_disabled() {
+        return;
+    }
     span.record("http.response.status_code", status.as_u16());
     span.record("hops", hops);
+    measured(span, timings);
+}
+
+/// Where the time went. A field that the span has not is passed over.
+fn measured(span: &Span, timings: &Timings) {
+    for (phase, spent) in timings.phases() {
+        let field = match phase {
+            Phase::Queued => "timing.queued_ms",
+            Phase::Dns => "timing.dns_ms",
+            Phase::Connect => "timing.connect_ms",
+            Phase::Tls => "timing.tls_ms",
+            Phase::FirstByte => "timing.first_byte_ms",
+            Phase::Body => "timing.body_ms",
+        };
+        span.record(field, milliseconds(spent));
+    }
+    span.record("timing.total_ms", milliseconds(timings.total()));
+    span.record("http.request.size", timings.bytes_sent());
+    span.record("http.response.size", timings.bytes_received());
+    if let Some(resumed) = timings.tls_resumed() {
+        span.record("tls.resumed", resumed);
+    }
+    // Only where a request was handed to a connection is there one to tell of.
+    if timings.first_byte().is_some() {
+        span.record("network.connection.reused", timings.connection_reused());
+    }
 }
 
 /// A fetch, or a hop of it, stopped.
@@ -76,10 +127,37 @@ pub(crate) fn stopped(span: &Span, error: &Error) {
         return;
     }
     span.record("error.type", error.code());
+    measured(span, error.timings());
     if let Some(verdict) = error.verdict() {
         // A hop's field; a fetch's span has none of this name and passes over it.
         span.record("tls.verified", verdict.is_verified());
     }
+}
+
+/// All of a body has come, or as much of it as is wanted.
+pub(crate) fn body_read(url: &Url, timings: &Timings) {
+    debug!(
+        "url.full" = %redacted(url),
+        "timing.body_ms" = timings.body().map(milliseconds),
+        "timing.total_ms" = milliseconds(timings.total()),
+        "http.request.size" = timings.bytes_sent(),
+        "http.response.size" = timings.bytes_received(),
+        "body read",
+    );
+}
+
+/// A body cannot be read, or not be decoded.
+pub(crate) fn body_failed(url: &Url, error: &Error) {
+    let timings = error.timings();
+    debug!(
+        "error.type" = error.code(),
+        "url.full" = %redacted(url),
+        "timing.body_ms" = timings.body().map(milliseconds),
+        "timing.total_ms" = milliseconds(timings.total()),
+        "http.request.size" = timings.bytes_sent(),
+        "http.response.size" = timings.bytes_received(),
+        "body failed",
+    );
 }
 
 /// A redirect is followed.

@@ -49,6 +49,7 @@ const ROOMS: &[&str] = &[
     "connect/facts",
     "connect/keep",
     "connect/stats",
+    "connect/tally",
     "connect/stream",
     "connect/outgoing",
     "connect/guard",

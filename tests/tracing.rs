@@ -20,12 +20,27 @@ mod log;
 #[expect(dead_code, reason = "the tests of deadlines need more of it")]
 mod stall;
 
-/// Exactly these fields have a value.
+/// What was measured: the names of these fields, and that each is a number.
+fn measured(record: &Record) -> BTreeSet<&str> {
+    let fields = record.fields.iter().filter(|(name, _)| is_measured(name));
+    let fields = fields.map(|(name, value)| {
+        value.parse::<f64>().unwrap();
+        *name
+    });
+    fields.collect()
+}
+
+fn is_measured(name: &str) -> bool {
+    name.starts_with("timing.") || name.ends_with(".size")
+}
+
+/// Exactly these fields have a value, beside those of what was measured.
 fn assert_fields(record: &Record, expected: &[(&str, &str)]) {
     for (name, value) in expected {
         assert_eq!(record.field(name), Some(*value), "{name} of {record:?}");
     }
-    let names: BTreeSet<&str> = record.fields.iter().map(|(name, _)| *name).collect();
+    let names = record.fields.iter().map(|(name, _)| *name);
+    let names: BTreeSet<&str> = names.filter(|name| !is_measured(name)).collect();
     let expected: BTreeSet<&str> = expected.iter().map(|(name, _)| *name).collect();
     assert_eq!(names, expected, "{record:?}");
 }
@@ -37,7 +52,7 @@ async fn a_fetch_is_one_span_and_a_hop_is_one_in_it() {
     for (scenario, version) in [(Scenario::Good, "2"), (Scenario::GoodHttp1, "1.1")] {
         let client = lab.client().unwrap();
         // The second goes by the pooled connection, and has the same to say.
-        for _ in 0..2 {
+        for is_open in [false, true] {
             let seen = log.ours().len();
             let url = lab.url_to(scenario, "/redirect/1?hunter2#hunter2");
             client.fetch(&url).await.unwrap().bytes().await.unwrap();
@@ -47,7 +62,7 @@ async fn a_fetch_is_one_span_and_a_hop_is_one_in_it() {
             );
             let port = lab.addr(scenario).port().to_string();
             let records = log.ours().split_off(seen);
-            let [fetch, hop, redirect, next] = records.as_slice() else {
+            let [fetch, hop, redirect, next, body] = records.as_slice() else {
                 panic!("{records:#?}");
             };
             assert!(fetch.is_span && fetch.name == "fetch" && fetch.level == Level::INFO);
@@ -61,7 +76,26 @@ async fn a_fetch_is_one_span_and_a_hop_is_one_in_it() {
                     ("hops", "1"),
                 ],
             );
-            for (hop, url, status) in [(hop, &first, "302"), (next, &last, "200")] {
+            let always = ["timing.total_ms", "http.request.size", "http.response.size"];
+            let always = BTreeSet::from(always);
+            assert!(measured(fetch).is_superset(&always), "{fetch:?}");
+            for (hop, url, status, reused) in
+                [(hop, &first, "302", is_open), (next, &last, "200", true)]
+            {
+                let mut phases = &measured(hop) - &always;
+                // It may have had to wait for the connection.
+                phases.remove("timing.queued_ms");
+                let expected: &[&str] = match reused {
+                    true => &["timing.first_byte_ms"],
+                    false => &[
+                        "timing.dns_ms",
+                        "timing.connect_ms",
+                        "timing.tls_ms",
+                        "timing.first_byte_ms",
+                    ],
+                };
+                assert_eq!(phases, BTreeSet::from_iter(expected.iter().copied()));
+                let reused = reused.to_string();
                 assert!(hop.is_span && hop.name == "hop" && hop.level == Level::DEBUG);
                 assert_eq!(log.all()[hop.parent.unwrap()].name, "fetch");
                 assert_fields(
@@ -75,9 +109,15 @@ async fn a_fetch_is_one_span_and_a_hop_is_one_in_it() {
                         ("network.protocol.version", version),
                         ("http.response.status_code", status),
                         ("tls.verified", "true"),
+                        ("tls.resumed", "false"),
+                        ("network.connection.reused", &reused),
                     ],
                 );
             }
+            assert!(!body.is_span && body.level == Level::DEBUG && body.name == "body read");
+            assert_fields(body, &[("url.full", &last)]);
+            let with_body = &always | &BTreeSet::from(["timing.body_ms"]);
+            assert_eq!(measured(body), with_body);
             assert!(!redirect.is_span && redirect.level == Level::DEBUG);
             assert_eq!(redirect.name, "redirect followed");
             assert_fields(
@@ -108,6 +148,8 @@ async fn what_stops_a_fetch_is_its_error_type() {
         };
         for span in [fetch, hop] {
             assert_eq!(span.field("error.type"), Some(code));
+            assert!(measured(span).contains("timing.tls_ms"), "{span:?}");
+            assert!(measured(span).contains("timing.total_ms"), "{span:?}");
             assert_eq!(span.field("http.response.status_code"), None);
         }
         assert_eq!(hop.field("tls.verified"), verified);
@@ -205,8 +247,9 @@ async fn a_replay_is_told() {
     let records = log.ours();
     let names: Vec<&str> = records.iter().map(|record| record.name.as_str()).collect();
     let replay = "request sent again on another connection";
-    assert_eq!(names, ["fetch", "hop", "fetch", "hop", replay]);
-    assert_fields(&records[4], &[("error.type", "connection-closed")]);
+    let read = "body read";
+    assert_eq!(names, ["fetch", "hop", read, "fetch", "hop", replay, read]);
+    assert_fields(&records[5], &[("error.type", "connection-closed")]);
 }
 
 /// Answers one request on its first connection and takes the next without a word.
@@ -238,6 +281,12 @@ async fn the_table_in_the_documentation_is_what_is_logged() {
         .fetch(lab.url(Scenario::Expired))
         .validate_certificate(false);
     fetch.await.unwrap();
+    // One dials, and the other waits for it.
+    let both = || client.fetch(lab.url(Scenario::Good)).send();
+    let (one, other) = tokio::join!(both(), both());
+    one.and(other).unwrap();
+    let short = client.fetch(lab.url(Scenario::ShortBody)).await.unwrap();
+    short.bytes().await.unwrap_err();
     let server = replaying();
     let client = server.client();
     for _ in 0..2 {

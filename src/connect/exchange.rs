@@ -10,6 +10,7 @@ use http::response::Parts;
 use http::{Request, Version};
 use hyper::body::Incoming;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::failure::{explain, find, is_going_away, is_refused, is_untimely};
 use super::framing::{self, Doubt};
@@ -17,9 +18,10 @@ use super::lease::Lease;
 use super::outgoing::Outgoing;
 use super::replay::Circumstances;
 use super::sender::Sender;
-use crate::error::{Error, ErrorKind};
+use super::tally::Tally;
+use crate::error::{self, Error, ErrorKind};
 use crate::limits::{self, Deadline};
-use crate::timings::Phase;
+use crate::timings::{self, Phase, Timings};
 use crate::tls::demand::Demand;
 
 /// A response whose head has come, and the connection that its body is still on.
@@ -28,6 +30,8 @@ pub(crate) struct Exchange {
     pub(crate) head: Parts,
     pub(crate) body: Incoming,
     pub(crate) lease: Lease,
+    /// When the head had come.
+    pub(crate) came: Instant,
 }
 
 /// A request that had no response.
@@ -42,33 +46,83 @@ pub(crate) struct Failed {
 impl Lease {
     /// Sends a request and waits for the head of its response.
     ///
-    /// Nothing is written unless the connection meets the demand.
+    /// Nothing is written unless the connection meets the demand. The timings get the first byte's
+    /// and, if there is no response, the bytes that were moved; those of a response are its body's
+    /// to tell.
     pub(crate) async fn send(
         mut self,
-        mut request: Request<Outgoing>,
+        request: Request<Outgoing>,
         https: bool,
         demand: Demand,
         deadline: Deadline,
+        timings: &mut Timings,
     ) -> Result<Exchange, Failed> {
         self.open.clean = false;
-        let refuse = |error: Error| Failed {
+        // On an open connection these are all the clock reads that timings cost. The first one tells
+        // the deadline, too, whether it is over.
+        let begun = timings::now();
+        let answered = match self.check(https, demand, deadline, begun) {
+            Ok(()) => self.head(request, deadline).await,
+            Err(error) => Err(self.unsent(error)),
+        };
+        let came = timings::now();
+        timings.add(Phase::FirstByte, came.duration_since(begun));
+        match answered {
+            Ok((head, body)) => Ok(Exchange {
+                head,
+                body,
+                lease: self,
+                came,
+            }),
+            Err(failed) => {
+                // What was handed back was not sent.
+                if failed.request.is_none() {
+                    *timings = timings.with_moved(self.moved());
+                }
+                Err(failed)
+            }
+        }
+    }
+
+    /// Whether a request may be written.
+    fn check(
+        &self,
+        https: bool,
+        demand: Demand,
+        deadline: Deadline,
+        now: Instant,
+    ) -> error::Result<()> {
+        demand.admits(https, self.open.facts.peer())?;
+        match deadline.is_over_at(now) {
+            true => Err(deadline.elapsed(Phase::FirstByte).into()),
+            false => Ok(()),
+        }
+    }
+
+    fn unsent(&self, error: Error) -> Failed {
+        Failed {
             error: error.with_verdict(self.open.facts.verdict.clone()),
             request: None,
             how: Circumstances::default(),
-        };
-        if let Err(inadmissible) = demand.admits(https, self.open.facts.peer()) {
-            return Err(refuse(inadmissible.into()));
         }
-        if deadline.is_over() {
-            return Err(refuse(deadline.elapsed(Phase::FirstByte).into()));
-        }
+    }
+
+    async fn head(
+        &mut self,
+        mut request: Request<Outgoing>,
+        deadline: Deadline,
+    ) -> Result<(Parts, Incoming), Failed> {
         let (read, written) = (
             self.open.facts.traffic.read(),
             self.open.facts.traffic.written(),
         );
         let Some(sender) = self.open.sender.take() else {
             let error = Error::new(ErrorKind::ConnectionClosed, "the connection is spent");
-            return Err(refuse(error));
+            return Err(self.unsent(error));
+        };
+        self.tally = match &sender {
+            Sender::Http1(_) => Tally::http1(&self.open.facts.traffic),
+            Sender::Http2(_) => Tally::http2(&request),
         };
         self.hold(&sender, request.body_mut());
         let interim = Interim::watch(&mut request);
@@ -148,15 +202,12 @@ impl Lease {
             Ok(Ok(Ok(response))) => response,
         };
         let (head, body) = response.into_parts();
+        self.tally.head(&head);
         // hyper would answer in kind, and HTTP/1.0 cannot carry a payload of unknown length: it
         // would write the next request without.
         self.is_last = head.version == Version::HTTP_10;
         match framing::check(&head) {
-            Ok(()) => Ok(Exchange {
-                head,
-                body,
-                lease: self,
-            }),
+            Ok(()) => Ok((head, body)),
             Err(doubt) => Err(failed(malformed(doubt))),
         }
     }

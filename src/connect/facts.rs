@@ -16,6 +16,8 @@ pub(crate) struct Facts {
     pub(super) born: Instant,
     pub(crate) remote: SocketAddr,
     pub(crate) verdict: Option<Arc<Verdict>>,
+    /// Whether its handshake resumed a session; `None` without TLS.
+    pub(crate) tls_resumed: Option<bool>,
     pub(super) traffic: Arc<Traffic>,
     /// What the peer got that asked for a certificate of ours.
     pub(super) credential: Credential,

@@ -2,13 +2,17 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+use http_body::Frame;
 use tokio::task::AbortHandle;
 
 use super::facts::Facts;
 use super::host::Open;
 use super::outgoing::{Leash, Outgoing};
 use super::sender::Sender;
+use super::tally::Tally;
 use crate::error::Error;
+use crate::timings::Moved;
 
 /// The right to send one request on a connection.
 ///
@@ -19,6 +23,8 @@ pub(crate) struct Lease {
     /// No other request may follow on it.
     pub(super) is_last: bool,
     uploading: Option<Uploading>,
+    /// The bytes of its request and response.
+    pub(super) tally: Tally,
 }
 
 impl Lease {
@@ -27,6 +33,7 @@ impl Lease {
             open,
             is_last: false,
             uploading: None,
+            tally: Tally::Nothing,
         }
     }
 
@@ -36,6 +43,23 @@ impl Lease {
 
     pub(crate) fn is_http2(&self) -> bool {
         self.open.facts.is_http2
+    }
+
+    /// Whether its connection has served others before.
+    pub(crate) fn is_reused(&self) -> bool {
+        self.open.reused
+    }
+
+    /// The bytes of its request that were sent until now, and those of the response that have come.
+    pub(crate) fn moved(&self) -> Moved {
+        let uploading = self.uploading.as_ref();
+        let uploaded = uploading.map_or(0, |uploading| uploading.leash.taken());
+        self.tally.moved(&self.open.facts.traffic, uploaded)
+    }
+
+    /// A piece of the response's body has come, or its trailers.
+    pub(crate) fn came(&mut self, frame: &Frame<Bytes>) {
+        self.tally.frame(frame);
     }
 
     /// Whether hyper has come to send the payload.

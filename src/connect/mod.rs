@@ -45,6 +45,7 @@ mod sender;
 mod special;
 mod stats;
 mod stream;
+mod tally;
 pub(crate) mod transport;
 mod trust;
 mod wanted;

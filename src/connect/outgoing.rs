@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
@@ -90,6 +90,8 @@ pub(super) struct Leash {
 #[derive(Debug, Default)]
 struct Progress {
     begun: AtomicBool,
+    /// Bytes that were taken off to be written.
+    taken: AtomicU64,
     /// Unset while it goes on, and for good if it was given up.
     outcome: OnceLock<Result<(), Error>>,
 }
@@ -103,6 +105,11 @@ impl Leash {
     /// Whether any of it was asked for.
     pub(super) fn upload_has_begun(&self) -> bool {
         self.progress.begun.load(Ordering::Relaxed)
+    }
+
+    /// How many bytes have been taken off to be written.
+    pub(super) fn taken(&self) -> u64 {
+        self.progress.taken.load(Ordering::Relaxed)
     }
 
     /// Why the upload failed. h2 tells whoever waits for the response only that it did.
@@ -134,6 +141,10 @@ impl Body for Outgoing {
             return Poll::Ready(None);
         };
         let polled = ready!(upload.poll(cx));
+        if let (Ok(Some(chunk)), Some(led)) = (&polled, &upload.leash) {
+            let length = chunk.len() as u64;
+            led.progress.taken.fetch_add(length, Ordering::Relaxed);
+        }
         if !matches!(polled, Ok(Some(_))) || upload.source.is_spent() {
             if let Some(led) = &upload.leash {
                 let _ = led
@@ -300,6 +311,7 @@ mod tests {
                 let piece = body.frame().await.unwrap().unwrap().into_data().unwrap();
                 assert!(piece.len() <= PIECE);
                 sent.extend_from_slice(&piece);
+                assert_eq!(leash.taken(), sent.len() as u64);
             }
             assert!(leash.upload_has_begun() && leash.upload_is_over() && leash.all_was_taken());
             assert_eq!(sent, bytes);

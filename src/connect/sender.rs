@@ -83,6 +83,7 @@ impl Sender {
             born: Instant::now(),
             remote,
             verdict: tls.map(|tls| Arc::clone(tls.shared_verdict())),
+            tls_resumed: tls.map(TlsStream::is_resumed),
             traffic: Arc::clone(stream.traffic()),
             credential: tls.map(TlsStream::credential).unwrap_or_default(),
             is_http2: tls.is_some_and(TlsStream::speaks_h2),

@@ -54,6 +54,10 @@ impl<S> TlsStream<S> {
         self.credential
     }
 
+    pub(crate) fn is_resumed(&self) -> bool {
+        self.stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed)
+    }
+
     pub(crate) fn speaks_h2(&self) -> bool {
         self.stream.get_ref().1.alpn_protocol() == Some(b"h2")
     }
