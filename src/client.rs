@@ -92,15 +92,16 @@ impl Client {
         let target = self.0.target(host, port)?;
         let connecting = pin!(async {
             let mut timings = Timings::default();
+            let deadline = self.0.whole_deadline();
             let wanted = Wanted {
                 target: &target,
                 asker: Asker::Caller,
-                deadline: self.0.whole_deadline(),
+                deadline,
             };
             let connector = &self.0.connector;
             let connecting = connector.connect_tls(wanted, Protocols::Unnamed, &mut timings);
             let connected = connecting.await;
-            connected.map_err(|error| error.with_timings(timings))
+            connected.map_err(|error| error.with_timings(timings.since(deadline.starts())))
         });
         let connected = in_one_runtime(connecting).await?;
         report(&target, connected.stream.verdict());
@@ -122,8 +123,13 @@ impl Client {
         // only.
         let target = self.0.target(host, 1)?;
         let wrapping = pin!(async {
+            let mut timings = Timings::default();
             let deadline = self.0.whole_deadline();
-            self.0.connector.wrap(stream, &target, deadline).await
+            let connector = &self.0.connector;
+            let wrapped = connector
+                .wrap(stream, &target, deadline, &mut timings)
+                .await;
+            wrapped.map_err(|error| error.with_timings(timings.since(deadline.starts())))
         });
         let wrapped = in_one_runtime(wrapping).await?;
         report(&target, wrapped.verdict());

@@ -1,12 +1,14 @@
 //! Every number we refuse to exceed, with its source, and the clock that ends a fetch.
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::timings::Phase;
+use crate::timings::{Phase, Timings};
 
 /// Deadline of a fetch that named none. The longest that App Engine's urlfetch allowed a request
 /// handler; Go, reqwest and curl have none, which Google's own migration guide warns of.
@@ -155,6 +157,32 @@ impl Deadline {
             .map_err(|_| self.elapsed(phase))
     }
 
+    /// The same, and what it took is added to the phase, however it ended.
+    pub(crate) async fn time<F: Future>(
+        &self,
+        phase: Phase,
+        timings: &mut Timings,
+        future: F,
+    ) -> Result<F::Output, Elapsed> {
+        let started = Instant::now();
+        let outcome = self.run(phase, future).await;
+        timings.add(phase, started.elapsed());
+        outcome
+    }
+
+    /// Waits in a queue. Where it is one's turn at once, no clock is read and nothing is added.
+    pub(crate) async fn queue<F: Future>(
+        &self,
+        timings: &mut Timings,
+        turn: F,
+    ) -> Result<F::Output, Elapsed> {
+        let mut turn = pin!(turn);
+        match poll_fn(|cx| Poll::Ready(turn.as_mut().poll(cx))).await {
+            Poll::Ready(turn) => Ok(turn),
+            Poll::Pending => self.time(Phase::Queued, timings, turn).await,
+        }
+    }
+
     /// The reason to give when this clock ended in `phase`.
     pub(crate) fn elapsed(&self, phase: Phase) -> Elapsed {
         Elapsed {
@@ -230,6 +258,24 @@ mod tests {
             elapsed.to_string(),
             "the connect timeout of 10s ended while in the TLS handshake"
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_phase_that_is_cut_short_is_timed_and_a_turn_that_comes_at_once_is_not() {
+        let deadline = Deadline::start(Duration::from_secs(5));
+        let mut timings = Timings::default();
+        let turn = deadline.queue(&mut timings, std::future::ready(7)).await;
+        assert_eq!((turn, timings.queued()), (Ok(7), None));
+        let never = std::future::pending::<()>();
+        let elapsed = deadline.queue(&mut timings, never).await.unwrap_err();
+        assert_eq!(elapsed.phase, Phase::Queued);
+        assert_eq!(timings.queued(), Some(Duration::from_secs(5)));
+        let deadline = Deadline::start(Duration::from_secs(3));
+        let never = std::future::pending::<()>();
+        let cut = deadline.time(Phase::Dns, &mut timings, never).await;
+        assert!(cut.is_err());
+        assert_eq!(timings.dns(), Some(Duration::from_secs(3)));
+        assert_eq!(deadline.starts() + Duration::from_secs(3), Instant::now());
     }
 
     #[tokio::test]

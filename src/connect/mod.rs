@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 pub(crate) use exchange::Exchange;
 pub(crate) use facts::Facts;
 pub(crate) use failure::explain;
@@ -96,24 +94,19 @@ impl Connector {
         let Wanted {
             target, deadline, ..
         } = wanted;
-        let started = Instant::now();
-        let tls = deadline.run(Phase::Queued, target.tls()).await??;
-        timings.add(Phase::Queued, started.elapsed());
+        let tls = deadline.queue(timings, target.tls()).await??;
         let origin = target.origin();
         let ticketed = ticketed(origin, protocols);
         let mut redialled = false;
         loop {
             let transport = self.route.open(wanted, timings).await?;
-            let started = Instant::now();
             let handshake = tls.handshake(
                 transport.stream,
                 &ticketed,
                 origin.server_name()?,
                 Some(transport.remote),
             );
-            let outcome = deadline.run(Phase::Tls, handshake).await?;
-            timings.add(Phase::Tls, started.elapsed());
-            match outcome {
+            match deadline.time(Phase::Tls, timings, handshake).await? {
                 Ok(stream) => {
                     return Ok(Connected {
                         stream,
@@ -140,17 +133,18 @@ impl Connector {
         stream: S,
         target: &Target,
         deadline: Deadline,
+        timings: &mut Timings,
     ) -> Result<TlsStream<S>>
     where
         S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
     {
         let deadline = self.within(deadline);
-        let tls = deadline.run(Phase::Queued, target.tls()).await??;
+        let tls = deadline.queue(timings, target.tls()).await??;
         let origin = target.origin();
         let ticketed = ticketed(origin, Protocols::Unnamed);
         let stream = Transport::Plain(stream);
         let handshake = tls.handshake(stream, &ticketed, origin.server_name()?, None);
-        match deadline.run(Phase::Tls, handshake).await? {
+        match deadline.time(Phase::Tls, timings, handshake).await? {
             Ok(stream) => Ok(stream),
             Err(Failure::Stale(verdict)) => Err(handshake::refused(&verdict, None)
                 .with_verdict(Some(verdict))

@@ -19,7 +19,7 @@ use super::stats::{Connections, HostStats, PoolStats, Tally};
 use super::{Connector, Target, Wanted};
 use crate::error::{Error, Result};
 use crate::limits::{self, Clock, Deadline};
-use crate::timings::{Phase, Timings};
+use crate::timings::Timings;
 
 /// The open connections of one client, which are told apart by runtime and [`Target`]: origin,
 /// policy and demand, which is all that their TLS depends on.
@@ -79,9 +79,7 @@ impl Pool {
                 Next::Wait(granted, full) => {
                     let _waits = host.waits();
                     let waiting = until_granted(&host, granted, full);
-                    let started = Instant::now();
-                    let waited = deadline.run(Phase::Queued, waiting).await;
-                    timings.add(Phase::Queued, started.elapsed());
+                    let waited = deadline.queue(timings, waiting).await;
                     match waited.map_err(|elapsed| Error::from(elapsed).with_source(full))? {
                         Some(grant) => grant,
                         // What he waited for is gone.
@@ -90,10 +88,7 @@ impl Pool {
                 }
                 Next::Turn(failures) => {
                     let _waits = host.waits();
-                    let started = Instant::now();
-                    let waited = deadline.run(Phase::Queued, host.turn.lock()).await;
-                    timings.add(Phase::Queued, started.elapsed());
-                    turn = Some(waited?);
+                    turn = Some(deadline.queue(timings, host.turn.lock()).await?);
                     if let Some(error) = host.failure_since(failures) {
                         return Err(error);
                     }
@@ -114,7 +109,7 @@ impl Pool {
             let Some(sender) = &mut open.sender else {
                 continue;
             };
-            match soon.run(Phase::Queued, sender.is_usable()).await {
+            match soon.queue(timings, sender.is_usable()).await {
                 Ok(true) => return Ok(Lease::new(open)),
                 Err(elapsed) if deadline.is_over() => return Err(elapsed.into()),
                 // It is closed, or its peer has not read all of the request before.

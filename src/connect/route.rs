@@ -26,18 +26,17 @@ impl Route {
         timings: &mut Timings,
     ) -> Result<Connected<Transport>> {
         let origin = wanted.target.origin();
-        let started = Instant::now();
         let resolving = self.resolver.resolve(origin.host(), origin.port());
-        let addresses = wanted.deadline.run(Phase::Dns, resolving).await??;
-        timings.add(Phase::Dns, started.elapsed());
+        let resolving = wanted.deadline.time(Phase::Dns, timings, resolving);
+        let addresses = resolving.await??;
         // The very addresses that are dialled below: nobody is asked for the name again in between.
         self.guard.admit(origin.host(), &addresses, wanted.asker)?;
         let started = Instant::now();
         let dialled = dial::race(&addresses, wanted.deadline).await;
+        timings.add(Phase::Connect, started.elapsed());
         let (stream, remote) = dialled.map_err(|lost| {
             lost.explain(ErrorKind::Connect, format!("connecting to {origin} failed"))
         })?;
-        timings.add(Phase::Connect, started.elapsed());
         Ok(Connected {
             stream: Transport::Plain(stream),
             remote,
