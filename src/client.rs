@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 use std::time::Duration;
@@ -12,18 +12,16 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::runtime::Handle;
 
 pub use builder::ClientBuilder;
+pub use stream::{ConnectBuilder, WrapBuilder};
 
-use crate::connect::{Asker, Connector, Origin, Pool, PoolStats, Target, Wanted};
+use crate::connect::{Connector, Pool, PoolStats};
 use crate::error::{Error, ErrorKind, Result};
 use crate::into_url::IntoUrl;
-use crate::limits::{self, Deadline};
 use crate::request::RequestBuilder;
-use crate::timings::Timings;
 use crate::tls::demand::{Demand, HttpsVerify, Said};
-use crate::tls::{Protocols, TlsStream, Verdict};
-use crate::trace;
 
 mod builder;
+mod stream;
 
 /// Fetches URLs, each by a connection whose peer was verified.
 ///
@@ -82,58 +80,72 @@ impl Client {
         RequestBuilder::new(Some(self.clone()), url)
     }
 
-    /// A verified TLS stream for any protocol: no HTTP, and no ALPN. The host may be a name or an
-    /// IP address, with or without the brackets of an IPv6 literal.
+    /// Prepares a verified TLS stream to `host` for any protocol. It is opened when it is awaited.
     ///
-    /// # Errors
+    /// The host may be a name or an IP address, with or without the brackets of an IPv6 literal.
+    /// The roots, the policy, the identity, the resolver and the guard are the client's, as for a
+    /// fetch. No ALPN is offered unless [`ConnectBuilder::alpn`] names protocols.
     ///
-    /// [`ErrorKind::InvalidUrl`] if `host` is neither, else as a fetch that gets no connection.
-    pub async fn connect(&self, host: &str, port: u16) -> Result<TlsStream> {
-        let target = self.0.target(host, port)?;
-        let connecting = pin!(async {
-            let mut timings = Timings::default();
-            let deadline = self.0.whole_deadline();
-            let wanted = Wanted {
-                target: &target,
-                asker: Asker::Caller,
-                deadline,
-            };
-            let connector = &self.0.connector;
-            let connecting = connector.connect_tls(wanted, Protocols::Unnamed, &mut timings);
-            let connected = connecting.await;
-            connected.map_err(|error| error.with_timings(timings.since(deadline.starts())))
-        });
-        let connected = in_one_runtime(connecting).await?;
-        report(&target, connected.stream.verdict());
-        Ok(connected.stream)
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(client: urlfetch::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// use tokio::io::AsyncWriteExt;
+    /// use urlfetch::TlsStream;
+    ///
+    /// let mut stream: TlsStream = client.connect("db.example.com", 5433).await?;
+    /// println!("{} {}", stream.verdict(), stream.peer().cipher_suite());
+    /// stream.write_all(b"hello").await?;
+    /// stream.shutdown().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn connect(&self, host: &str, port: u16) -> ConnectBuilder {
+        ConnectBuilder::new(self.clone(), host, port)
     }
 
-    /// A verified TLS stream over one that is open already, such as after STARTTLS. The peer is
-    /// verified to be `host`.
+    /// Prepares a verified TLS stream over one that is open already, such as after STARTTLS. The
+    /// handshake begins when it is awaited, and the peer is verified to be `host`.
     ///
-    /// # Errors
+    /// The roots, the policy and the identity are the client's, as for a fetch; no name is resolved
+    /// and nothing is dialled. No ALPN is offered unless [`WrapBuilder::alpn`] names protocols.
     ///
-    /// [`ErrorKind::InvalidUrl`] if `host` is no name and no address, else as a fetch whose
-    /// handshake fails.
-    pub async fn wrap<S>(&self, stream: S, host: &str) -> Result<TlsStream<S>>
+    /// # What came before
+    ///
+    /// Whatever was read off `stream` before came from anybody. Two traps are old and deep:
+    ///
+    /// - **Bytes that were read ahead.** Who stands on the way can put commands or replies of his
+    ///   own behind the reply to STARTTLS. If they lie in a buffer of the caller's when the
+    ///   handshake begins, and are read after it, they pass for what the verified peer said
+    ///   (CVE-2011-0411, CVE-2021-23222). Nothing here can see that buffer. Read to the end of that
+    ///   reply and not a byte further; if a byte more was read than the reply has, give the
+    ///   connection up. And what the server said before, such as its capabilities, is to be asked
+    ///   again (RFC 3207 §4.2).
+    /// - **A server that "does not speak TLS".** Who stands on the way can say so in its name. If
+    ///   TLS is refused, or not on offer, stop: nothing secret goes over `stream` itself.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(client: urlfetch::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    /// use tokio::net::TcpStream;
+    ///
+    /// // PostgreSQL: the answer to its SSLRequest is one byte.
+    /// let mut tcp = TcpStream::connect("db.example.com:5432").await?;
+    /// tcp.write_all(&[0, 0, 0, 8, 4, 210, 22, 47]).await?;
+    /// if tcp.read_u8().await? != b'S' {
+    ///     return Err("the server offers no TLS, and nothing is sent without".into());
+    /// }
+    /// let stream = client.wrap(tcp, "db.example.com").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn wrap<S>(&self, stream: S, host: &str) -> WrapBuilder<S>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        // The port is not known: 1 is nobody's, so tickets are shared with other wrapped streams
-        // only.
-        let target = self.0.target(host, 1)?;
-        let wrapping = pin!(async {
-            let mut timings = Timings::default();
-            let deadline = self.0.whole_deadline();
-            let connector = &self.0.connector;
-            let wrapped = connector
-                .wrap(stream, &target, deadline, &mut timings)
-                .await;
-            wrapped.map_err(|error| error.with_timings(timings.since(deadline.starts())))
-        });
-        let wrapped = in_one_runtime(wrapping).await?;
-        report(&target, wrapped.verdict());
-        Ok(wrapped)
+        WrapBuilder::new(self.clone(), stream, host)
     }
 
     /// What the connections of this client and its clones are doing, in all runtimes. It takes a
@@ -158,20 +170,14 @@ impl Client {
 }
 
 impl Shared {
-    fn target(&self, host: &str, port: u16) -> Result<Target> {
-        let origin = Origin::tls(host, port)?;
-        Ok(self.connector.trust.target(origin, self.demand))
-    }
-
-    fn whole_deadline(&self) -> Deadline {
-        Deadline::start(self.deadline.unwrap_or(limits::DEADLINE))
-    }
-}
-
-/// A stream is not used unseen whose peer need not be verified.
-fn report(target: &Target, verdict: &Verdict) {
-    if target.demand() == Demand::Reported {
-        trace::unverified(target.origin().host(), target.origin().port(), verdict);
+    /// What is demanded for a call that says to validate or not to, or says nothing.
+    pub(crate) fn demand(&self, validate_certificate: Option<bool>) -> Result<Demand> {
+        let said = match validate_certificate {
+            None => return Ok(self.demand),
+            Some(true) => Said::Verify,
+            Some(false) => Said::DoNotVerify,
+        };
+        Ok(self.https_verify.demand(said)?)
     }
 }
 
@@ -185,9 +191,10 @@ impl fmt::Debug for Client {
 
 /// Runs what has connections and clocks, which belong to the runtime that drives them: there has to
 /// be one, and it has to stay the same. In another the future would wait for a runtime that may
-/// stand still.
+/// stand still; `sends` says whether by then a request may have gone.
 pub(crate) async fn in_one_runtime<T>(
     mut work: Pin<&mut impl Future<Output = Result<T>>>,
+    sends: bool,
 ) -> Result<T> {
     let first = Handle::try_current().map_err(|error| {
         Error::new(ErrorKind::Config, "a fetch needs a tokio runtime to run in").with_source(error)
@@ -199,7 +206,7 @@ pub(crate) async fn in_one_runtime<T>(
                 ErrorKind::Config,
                 "a fetch was begun in one tokio runtime and polled outside of it",
             );
-            Poll::Ready(Err(error.sent(true)))
+            Poll::Ready(Err(error.sent(sends)))
         }
     })
     .await

@@ -53,6 +53,8 @@ struct Inner {
     hint: Option<String>,
     url: Option<Url>,
     full_url: Option<Url>,
+    /// The host and the port of a stream that has no URL; 0 where the port is not known.
+    host: Option<(String, u16)>,
     verdict: Option<Arc<Verdict>>,
     phase: Option<Phase>,
     timings: Timings,
@@ -205,6 +207,16 @@ impl fmt::Display for Error {
         if let Some(url) = self.0.url.as_ref().filter(unnamed) {
             write!(f, " ({})", ShownSentence(url))?;
         }
+        if let Some((host, port)) = &self.0.host {
+            let names = |part: &str| self.0.message.contains(part);
+            match port {
+                0 if !names(host) => write!(f, " ({host})")?,
+                1.. if !names(host) || !names(&format!(":{port}")) => {
+                    write!(f, " ({host}:{port})")?;
+                }
+                _ => {}
+            }
+        }
         match &self.0.hint {
             Some(hint) => write!(f, "\nhint: {hint}"),
             None => Ok(()),
@@ -238,6 +250,7 @@ impl Error {
             hint: None,
             url: None,
             full_url: None,
+            host: None,
             verdict: None,
             phase: None,
             timings: Timings::default(),
@@ -266,6 +279,12 @@ impl Error {
             self.0.url = Some(redacted(url));
             self.0.full_url = Some(without_userinfo(url));
         }
+        self
+    }
+
+    /// To whom a stream was to be that has no URL. A port of 0 is one that is not known.
+    pub(crate) fn with_host(mut self, host: &str, port: u16) -> Self {
+        self.0.host = Some((host.to_owned(), port));
         self
     }
 
@@ -398,6 +417,29 @@ mod tests {
             .source()
             .and_then(|cause| cause.downcast_ref::<std::io::Error>());
         assert!(cause.is_some());
+    }
+
+    #[test]
+    fn the_host_of_a_stream_is_named_once() {
+        for (message, port, expected) in [
+            ("the clock ended", 5433, "the clock ended (db.example:5433)"),
+            ("the clock ended", 0, "the clock ended (db.example)"),
+            ("to db.example:5433", 5433, "to db.example:5433"),
+            (
+                "for \"db.example\" (10.0.0.1:5433)",
+                5433,
+                "for \"db.example\" (10.0.0.1:5433)",
+            ),
+            (
+                "for \"db.example\"",
+                5433,
+                "for \"db.example\" (db.example:5433)",
+            ),
+            ("for \"db.example\"", 0, "for \"db.example\""),
+        ] {
+            let error = Error::new(ErrorKind::Tls, message).with_host("db.example", port);
+            assert_eq!(error.to_string(), expected);
+        }
     }
 
     #[test]

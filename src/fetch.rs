@@ -23,14 +23,14 @@ use crate::redirect;
 use crate::request::Asked;
 use crate::response::{Hop, Response};
 use crate::timings::Timings;
-use crate::tls::demand::{Demand, Said};
+use crate::tls::demand::Demand;
 use crate::trace;
 
 impl Client {
     pub(crate) async fn execute(self, asked: Asked) -> Result<Response> {
         let span = trace::fetch(&asked.method, &asked.url);
         let following = pin!(self.follow(asked).instrument(span.clone()));
-        let outcome = in_one_runtime(following).await;
+        let outcome = in_one_runtime(following, true).await;
         match &outcome {
             Ok(response) => trace::returned(
                 &span,
@@ -65,11 +65,13 @@ impl Client {
             trace::redirected(status, &next.url);
             let url = fetch.asked.url.clone();
             let verdict = exchange.lease.facts().verdict.clone();
+            let peer = exchange.lease.facts().peer.clone();
             let timings = fetch.turn(exchange, next).await;
             hops.push(Hop {
                 status,
                 url,
                 verdict,
+                peer,
                 timings,
             });
         }
@@ -101,17 +103,8 @@ impl Fetch {
     fn begin(shared: &Shared, mut asked: Asked) -> Result<Self> {
         let options = asked.options;
         let complete = |error: Error| error.with_url(&asked.url);
-        let demand = match options.validate_certificate {
-            None => shared.demand,
-            Some(validate) => {
-                let said = match validate {
-                    true => Said::Verify,
-                    false => Said::DoNotVerify,
-                };
-                let demand = shared.https_verify.demand(said);
-                demand.map_err(|required| complete(required.into()))?
-            }
-        };
+        let demand = shared.demand(options.validate_certificate);
+        let demand = demand.map_err(complete)?;
         check_headers(&asked.headers, asked.payload.known_length()).map_err(complete)?;
         let decodes = add_headers(&mut asked.headers, &shared.user_agent);
         let budget = options.deadline.or(shared.deadline);
@@ -190,7 +183,7 @@ impl Fetch {
                 .sent(true));
             };
             self.timings
-                .set_connection(lease.is_reused(), lease.facts().tls_resumed);
+                .set_connection(lease.is_reused(), lease.facts().tls_resumed());
             let request = self.request(&lease, body)?;
             let sent = lease
                 .send(

@@ -20,7 +20,8 @@
 //! your own has roots, an identity and a policy of its own; [`RequestBuilder`] sets what holds for
 //! one call; [`Response`] has the [`Verdict`] on its peer, whether it was good or not;
 //! [`Error`] says what was tried and why it stopped. [`Client`] is a
-//! [`tower_service::Service`] too, so that tower's layers apply to it.
+//! [`tower_service::Service`] too, so that tower's layers apply to it. For protocols other than
+//! HTTP, [`Client::connect`] and [`Client::wrap`] give the same verified TLS as a [`TlsStream`].
 //!
 //! # One fetch
 //!
@@ -39,6 +40,7 @@
 //! |---|---|
 //! | `HTTPSVERIFY` | `1`: nobody in the process may do without verification. `0`: what does not ask for it is only reported. Anything else but empty is an error. |
 //! | `SSL_CERT_FILE`, `SSL_CERT_DIR` | PEM roots in place of the platform's; what is named and missing is an error. |
+//! | `SSLKEYLOGFILE` | where a client built with [`ClientBuilder::key_log`] writes the secrets of its TLS sessions. Without that call it has no effect. |
 //!
 //! # Log
 //!
@@ -59,7 +61,9 @@
 //! | DEBUG | event `request sent again on another connection` | `error.type` |
 //! | WARN | event `this connection is used whoever its peer is: verification was not demanded, and anybody on the way can answer`, one for each connection | `server.address` `server.port` `tls.verified` `error.type` |
 //! | WARN | event `PYTHONHTTPSVERIFY is set and not read; the variable that is read is HTTPSVERIFY` | |
-//! | WARN | event `SSL_CERT_FILE is set but empty, which counts as unset`, and of SSL_CERT_DIR | |
+//! | WARN | event `SSL_CERT_FILE is set but empty, which counts as unset`, and of SSL_CERT_DIR and SSLKEYLOGFILE | |
+//! | WARN | event `SSLKEYLOGFILE is obeyed: whoever can read the file can read what this client sends and receives`, one for each client that has a key log | `file.path` |
+//! | WARN | event `the file that SSLKEYLOGFILE names cannot be written, and secrets are missing from it`, at most one for each such client | `file.path` `exception.message` |
 //!
 //! # Out of scope
 //!
@@ -74,7 +78,7 @@ mod body;
 pub use body::{Body, Content};
 
 mod client;
-pub use client::{Client, ClientBuilder};
+pub use client::{Client, ClientBuilder, ConnectBuilder, WrapBuilder};
 
 mod connect;
 pub use connect::{

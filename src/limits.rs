@@ -80,6 +80,10 @@ pub(crate) const IDLE_CONNECTION: Duration = Duration::from_secs(90);
 /// the seconds for which names that may move are usually cached.
 pub(crate) const CONNECTION_AGE: Duration = Duration::from_secs(600);
 
+/// Most bytes of a list of protocols for ALPN: half a record of TLS (RFC 8446 §5.1), so that a
+/// ClientHello fits into one, as it has to for servers that do not put one together again.
+pub(crate) const ALPN: usize = 8 << 10;
+
 /// When a fetch has to be over, and which clock says so.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadline {

@@ -14,7 +14,7 @@ use crate::charset::decode_text;
 use crate::connect::Facts;
 use crate::error::{Error, ErrorKind, Result, redacted};
 use crate::timings::Timings;
-use crate::tls::Verdict;
+use crate::tls::{Peer, Verdict};
 
 /// A response whose head has come. Its body is read by one of the methods that consume it, or
 /// piece by piece.
@@ -60,6 +60,11 @@ impl Response {
     /// What was found when the peer was judged; `None` for plain http.
     pub fn verdict(&self) -> Option<&Verdict> {
         self.facts.verdict.as_deref()
+    }
+
+    /// Who the peer is, and by which TLS it was spoken to; `None` for plain http.
+    pub fn peer(&self) -> Option<&Peer> {
+        self.facts.peer.as_ref()
     }
 
     /// Where the time went until the head had come; or, if [`chunk`](Self::chunk) has been called
@@ -186,6 +191,7 @@ pub struct Hop {
     pub(crate) status: StatusCode,
     pub(crate) url: Url,
     pub(crate) verdict: Option<Arc<Verdict>>,
+    pub(crate) peer: Option<Peer>,
     pub(crate) timings: Timings,
 }
 
@@ -203,6 +209,11 @@ impl Hop {
     /// What was found when its peer was judged; `None` for plain http.
     pub fn verdict(&self) -> Option<&Verdict> {
         self.verdict.as_deref()
+    }
+
+    /// Who its peer was, and by which TLS it was spoken to; `None` for plain http.
+    pub fn peer(&self) -> Option<&Peer> {
+        self.peer.as_ref()
     }
 
     /// Where the time of this hop alone went, until its response was done with.

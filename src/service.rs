@@ -19,8 +19,9 @@ use crate::payload::Payload;
 /// A request's body is sent as a stream, which cannot be sent twice: a redirect that keeps it (307,
 /// 308) is refused.
 ///
-/// The response carries as extensions an `Arc<`[`Verdict`](crate::tls::Verdict)`>` if there was
-/// TLS, [`Timings`](crate::Timings) until the head (its [`Body`] has them afterwards), and the redirects that were followed as
+/// The response carries as extensions an `Arc<`[`Verdict`](crate::tls::Verdict)`>` and a
+/// [`Peer`](crate::tls::Peer) if there was TLS, [`Timings`](crate::Timings) until the head (its
+/// [`Body`] has them afterwards), and the redirects that were followed as
 /// `Vec<`[`Hop`](crate::Hop)`>`.
 impl<B> Service<http::Request<B>> for Client
 where
@@ -52,6 +53,9 @@ where
             let extensions = response.extensions_mut();
             if let Some(verdict) = &fetched.facts.verdict {
                 extensions.insert(Arc::clone(verdict));
+            }
+            if let Some(peer) = &fetched.facts.peer {
+                extensions.insert(peer.clone());
             }
             extensions.insert(timings);
             extensions.insert(fetched.hops);

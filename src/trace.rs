@@ -1,7 +1,9 @@
 //! The one door to the log: spans and their fields, by the names of OpenTelemetry's conventions
 //! for HTTP clients. Nothing is formatted unless somebody listens.
 
+use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 
 use http::{Method, StatusCode, Version};
 use tracing::field::{Empty, display};
@@ -10,6 +12,7 @@ use url::Url;
 
 use crate::error::{Error, redacted};
 use crate::timings::{Phase, Timings, milliseconds};
+use crate::tls::shown::Shown;
 use crate::tls::verdict::Verdict;
 
 /// The span of one fetch, at INFO.
@@ -175,7 +178,7 @@ pub(crate) fn replayed(error: &Error) {
 
 /// A connection is used of which verification was not demanded. Its peer was judged all the same,
 /// and may even have passed: had it not, it would be used too.
-pub(crate) fn unverified(host: &str, port: u16, verdict: &Verdict) {
+pub(crate) fn unverified(host: &str, port: Option<u16>, verdict: &Verdict) {
     warn!(
         "server.address" = host,
         "server.port" = port,
@@ -188,6 +191,23 @@ pub(crate) fn unverified(host: &str, port: u16, verdict: &Verdict) {
 /// A variable that is set and names nothing.
 pub(crate) fn empty_variable(variable: &str) {
     warn!("{variable} is set but empty, which counts as unset");
+}
+
+/// A client writes down what its sessions are kept secret by.
+pub(crate) fn key_log(path: &Path) {
+    warn!(
+        "file.path" = %Shown(&path.to_string_lossy()),
+        "SSLKEYLOGFILE is obeyed: whoever can read the file can read what this client sends and receives",
+    );
+}
+
+/// From now on there is no telling which secrets are missing from the file.
+pub(crate) fn key_log_failed(path: &Path, error: &io::Error) {
+    warn!(
+        "file.path" = %Shown(&path.to_string_lossy()),
+        "exception.message" = %error,
+        "the file that SSLKEYLOGFILE names cannot be written, and secrets are missing from it",
+    );
 }
 
 /// Somebody may think that Python's variable is read.

@@ -777,14 +777,14 @@ fn outside_a_runtime_there_is_an_error_and_no_panic() {
     );
     config(poll(pin!(client.fetch(url).send())).unwrap().unwrap_err());
     config(
-        poll(pin!(client.connect(HOST, 443)))
+        poll(pin!(client.connect(HOST, 443).into_future()))
             .unwrap()
             .map(drop)
             .unwrap_err(),
     );
     let (stream, _other) = tokio::io::duplex(1);
     config(
-        poll(pin!(client.wrap(stream, HOST)))
+        poll(pin!(client.wrap(stream, HOST).into_future()))
             .unwrap()
             .map(drop)
             .unwrap_err(),

@@ -12,6 +12,7 @@ use crate::connect::{AddressGuard, Connector, Keep, Ping, Pool, Resolve, Resolve
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits;
 use crate::tls::demand::{self, HttpsVerify, Said};
+use crate::tls::key_log::KeyLog;
 use crate::tls::{Clock, Identity, Policy, RootStore};
 use crate::trace;
 
@@ -36,6 +37,7 @@ pub struct ClientBuilder {
     max_redirects: usize,
     max_response_size: Option<u64>,
     user_agent: String,
+    key_log: bool,
 }
 
 impl Default for ClientBuilder {
@@ -56,6 +58,7 @@ impl Default for ClientBuilder {
             max_redirects: limits::REDIRECTS,
             max_response_size: None,
             user_agent: concat!("urlfetch/", env!("CARGO_PKG_VERSION")).into(),
+            key_log: false,
         }
     }
 }
@@ -247,6 +250,19 @@ impl ClientBuilder {
         self
     }
 
+    /// Whether the secrets of this client's TLS sessions are appended to the file that the variable
+    /// `SSLKEYLOGFILE` names, in the format of NSS, which Wireshark reads. They are not unless said
+    /// so: without this the variable has no effect, and with it none if it is unset or empty.
+    ///
+    /// Whoever can read the file can read all that the client sends and receives, and while a
+    /// connection is open change it. The file is opened when the client is built; one that is made
+    /// then is its owner's alone on Unix. A warning in the log says that it is on, and another, once,
+    /// if the file cannot be written any more.
+    pub fn key_log(mut self, on: bool) -> Self {
+        self.key_log = on;
+        self
+    }
+
     /// Makes the client.
     ///
     /// # Errors
@@ -255,7 +271,8 @@ impl ClientBuilder {
     /// cannot be read or is there twice, the address guard names what is no address and no host,
     /// the user agent cannot be sent, HTTPSVERIFY has a value that means nothing, or it is `1` and
     /// [`danger_accept_unverified`](Self::danger_accept_unverified) was called, a host is allowed no
-    /// connections, or a time of [`http2_keep_alive`](Self::http2_keep_alive) is zero.
+    /// connections, a time of [`http2_keep_alive`](Self::http2_keep_alive) is zero, or
+    /// [`key_log`](Self::key_log) is on and what SSLKEYLOGFILE names cannot be opened.
     pub fn build(self) -> Result<Client> {
         let said = match self.accept_unverified {
             true => Said::DoNotVerify,
@@ -276,6 +293,10 @@ impl ClientBuilder {
         let user_agent = HeaderValue::try_from(self.user_agent).map_err(|error| {
             Error::new(ErrorKind::Config, "the user agent cannot be sent").with_source(error)
         })?;
+        let key_log = match self.key_log {
+            true => KeyLog::open(&environment)?,
+            false => None,
+        };
         Ok(Client(Arc::new(Shared {
             connector: Connector {
                 route: Route {
@@ -289,6 +310,7 @@ impl ClientBuilder {
                     self.policy,
                     self.host_policies,
                     self.clock,
+                    key_log,
                 )?,
             },
             pool: Pool::new(self.keep),

@@ -92,7 +92,7 @@ impl Lease {
         deadline: Deadline,
         now: Instant,
     ) -> error::Result<()> {
-        demand.admits(https, self.open.facts.peer())?;
+        demand.admits(https, self.open.facts.party())?;
         match deadline.is_over_at(now) {
             true => Err(deadline.elapsed(Phase::FirstByte).into()),
             false => Ok(()),

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::stream::Traffic;
+use crate::tls::Peer;
 use crate::tls::callbacks::Credential;
-use crate::tls::demand::Peer;
+use crate::tls::demand::Party;
 use crate::tls::verdict::Verdict;
 
 /// Found out when it was opened; of its traffic, what there is by now.
@@ -16,8 +17,8 @@ pub(crate) struct Facts {
     pub(super) born: Instant,
     pub(crate) remote: SocketAddr,
     pub(crate) verdict: Option<Arc<Verdict>>,
-    /// Whether its handshake resumed a session; `None` without TLS.
-    pub(crate) tls_resumed: Option<bool>,
+    /// With the same verdict; `None` without TLS.
+    pub(crate) peer: Option<Peer>,
     pub(super) traffic: Arc<Traffic>,
     /// What the peer got that asked for a certificate of ours.
     pub(super) credential: Credential,
@@ -25,10 +26,15 @@ pub(crate) struct Facts {
 }
 
 impl Facts {
-    pub(super) fn peer(&self) -> Peer<'_> {
+    /// Whether its handshake resumed a session; `None` without TLS.
+    pub(crate) fn tls_resumed(&self) -> Option<bool> {
+        self.peer.as_ref().map(Peer::is_resumed)
+    }
+
+    pub(super) fn party(&self) -> Party<'_> {
         match &self.verdict {
-            Some(verdict) => Peer::Tls(verdict),
-            None => Peer::Plain,
+            Some(verdict) => Party::Tls(verdict),
+            None => Party::Plain,
         }
     }
 }

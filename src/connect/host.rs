@@ -297,7 +297,11 @@ impl Host {
         match &opened {
             Ok(open) => {
                 if let (Demand::Reported, Some(verdict)) = (target.demand(), &open.facts.verdict) {
-                    trace::unverified(target.origin().host(), target.origin().port(), verdict);
+                    trace::unverified(
+                        target.origin().host(),
+                        Some(target.origin().port()),
+                        verdict,
+                    );
                 }
             }
             // A caller whose own time is up says nothing about the host, nor does one who was sent

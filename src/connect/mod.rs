@@ -132,6 +132,7 @@ impl Connector {
         &self,
         stream: S,
         target: &Target,
+        protocols: Protocols,
         deadline: Deadline,
         timings: &mut Timings,
     ) -> Result<TlsStream<S>>
@@ -141,7 +142,7 @@ impl Connector {
         let deadline = self.within(deadline);
         let tls = deadline.queue(timings, target.tls()).await??;
         let origin = target.origin();
-        let ticketed = ticketed(origin, Protocols::Unnamed);
+        let ticketed = ticketed(origin, protocols);
         let stream = Transport::Plain(stream);
         let handshake = tls.handshake(stream, &ticketed, origin.server_name()?, None);
         match deadline.time(Phase::Tls, timings, handshake).await? {
@@ -190,7 +191,15 @@ mod tests {
                 guard: AddressGuard::default(),
             },
             timeout: limits::CONNECT,
-            trust: Trust::new(None, None, Policy::default(), vec![], Clock::default()).unwrap(),
+            trust: Trust::new(
+                None,
+                None,
+                Policy::default(),
+                vec![],
+                Clock::default(),
+                None,
+            )
+            .unwrap(),
         };
         let origin = Origin::of(&"http://localhost:1/".parse().unwrap()).unwrap();
         let target = connector.trust.target(origin, Demand::Verified);

@@ -15,6 +15,7 @@ pub(crate) struct Origin {
     https: bool,
     /// Without the brackets of an IPv6 literal.
     host: String,
+    /// 0 if it is not known.
     port: u16,
 }
 
@@ -82,17 +83,39 @@ impl Origin {
 
     /// A host and a port that a caller named apart. The host may be an IPv6 literal in brackets.
     pub(crate) fn tls(host: &str, port: u16) -> Result<Self> {
+        if port == 0 {
+            return Err(Error::new(
+                ErrorKind::InvalidUrl,
+                format!("port 0 of \"{}\" cannot be dialled", Shown(host)),
+            ));
+        }
+        let portless = Self::wrapped(host)?;
+        Ok(Self { port, ..portless })
+    }
+
+    /// The host at the end of a stream that somebody else opened: to which port, is not known.
+    pub(crate) fn wrapped(host: &str) -> Result<Self> {
         let invalid = || {
             Error::new(
                 ErrorKind::InvalidUrl,
-                format!("\"{}\" is not a host that can be dialled", Shown(host)),
+                format!("\"{}\" is not a host that can be verified", Shown(host)),
             )
         };
-        let host = Host::parse(host)
+        let parsed = Host::parse(host)
             .or_else(|error| host.parse().map(Host::Ipv6).map_err(|_| error))
             .map_err(|_| invalid())?;
-        let url = Url::parse(&format!("https://{host}:{port}/")).map_err(|_| invalid())?;
-        Self::of(&url)
+        let host = match parsed {
+            Host::Domain(name) => name,
+            Host::Ipv4(address) => address.to_string(),
+            Host::Ipv6(address) => address.to_string(),
+        };
+        // As of a URL's host.
+        ServerName::try_from(host.as_str()).map_err(|_| invalid())?;
+        Ok(Self {
+            https: true,
+            host,
+            port: 0,
+        })
     }
 
     pub(crate) fn is_https(&self) -> bool {
@@ -115,12 +138,13 @@ impl Origin {
     }
 }
 
-/// Host and port, as they stand in a URL.
+/// Host and port, as they stand in a URL; the host alone, if the port is not known.
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.host.contains(':') {
-            true => write!(f, "[{}]:{}", self.host, self.port),
-            false => write!(f, "{}:{}", self.host, self.port),
+        match (self.port, self.host.contains(':')) {
+            (0, _) => f.write_str(&self.host),
+            (port, true) => write!(f, "[{}]:{port}", self.host),
+            (port, false) => write!(f, "{}:{port}", self.host),
         }
     }
 }
@@ -204,14 +228,25 @@ mod tests {
             ("a/b", None),
             ("user@host", None),
             ("host:1", None),
+            ("a..b", None),
             ("", None),
         ] {
             let origin = Origin::tls(host, 5433);
             assert_eq!(
-                origin.ok().map(|o| o.host),
-                expected.map(str::to_owned),
+                origin.map(|o| o.host).map_err(|error| error.kind()),
+                expected.map(str::to_owned).ok_or(ErrorKind::InvalidUrl),
                 "{host}"
             );
+        }
+        let error = Origin::tls("db.example.com", 0).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidUrl);
+        for (origin, shown) in [
+            (Origin::tls("db.example.com", 5433), "db.example.com:5433"),
+            (Origin::tls("::1", 5433), "[::1]:5433"),
+            (Origin::wrapped("db.example.com"), "db.example.com"),
+            (Origin::wrapped("[::1]"), "::1"),
+        ] {
+            assert_eq!(origin.unwrap().to_string(), shown);
         }
     }
 }

@@ -284,7 +284,15 @@ mod tests {
 
     fn target(host: &str) -> Target {
         static TRUST: LazyLock<Trust> = LazyLock::new(|| {
-            Trust::new(None, None, Policy::default(), vec![], tls::Clock::default()).unwrap()
+            Trust::new(
+                None,
+                None,
+                Policy::default(),
+                vec![],
+                tls::Clock::default(),
+                None,
+            )
+            .unwrap()
         });
         TRUST.target(Origin::tls(host, 443).unwrap(), Demand::Verified)
     }

@@ -82,8 +82,8 @@ impl Sender {
         let facts = Arc::new(Facts {
             born: Instant::now(),
             remote,
-            verdict: tls.map(|tls| Arc::clone(tls.shared_verdict())),
-            tls_resumed: tls.map(TlsStream::is_resumed),
+            verdict: tls.map(|tls| Arc::clone(tls.peer().shared_verdict())),
+            peer: tls.map(|tls| tls.peer().clone()),
             traffic: Arc::clone(stream.traffic()),
             credential: tls.map(TlsStream::credential).unwrap_or_default(),
             is_http2: tls.is_some_and(TlsStream::speaks_h2),

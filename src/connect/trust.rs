@@ -9,6 +9,7 @@ use super::origin::Origin;
 use super::per_host::PerHost;
 use crate::error::Result;
 use crate::tls::demand::Demand;
+use crate::tls::key_log::KeyLog;
 use crate::tls::{Clock, Identity, Policy, RootStore, Tls};
 
 /// What a client trusts, host by host. It does not change for as long as the client lives: an
@@ -30,6 +31,7 @@ impl Trust {
         policy: Policy,
         host_policies: Vec<(String, Policy)>,
         clock: Clock,
+        key_log: Option<Arc<KeyLog>>,
     ) -> Result<Self> {
         let roots = Arc::new(roots.map_or_else(OnceLock::new, OnceLock::from));
         let terms = |policy| -> Result<_> {
@@ -38,6 +40,7 @@ impl Trust {
                 identity: identity.clone(),
                 policy,
                 clock: clock.clone(),
+                key_log: key_log.clone(),
                 verified: OnceLock::new(),
                 reported: OnceLock::new(),
             };
@@ -117,6 +120,7 @@ struct Terms {
     identity: Option<Identity>,
     policy: Policy,
     clock: Clock,
+    key_log: Option<Arc<KeyLog>>,
     verified: OnceLock<Arc<Tls>>,
     reported: OnceLock<Arc<Tls>>,
 }
@@ -145,6 +149,7 @@ impl Terms {
             self.policy.clone(),
             demand,
             self.clock.clone(),
+            self.key_log.clone(),
         )?;
         Ok(Arc::clone(self.made(demand).get_or_init(|| Arc::new(tls))))
     }
@@ -168,7 +173,7 @@ mod tests {
         let trust = || {
             let bank = (String::from("bank.test"), Policy::strict());
             let (policy, clock) = (Policy::default(), Clock::default());
-            Trust::new(None, None, policy, vec![bank], clock).unwrap()
+            Trust::new(None, None, policy, vec![bank], clock, None).unwrap()
         };
         let (ours, others) = (trust(), trust());
         let at = |trust: &Trust, host, port, demand| {

@@ -20,21 +20,21 @@ pub(crate) enum Demand {
 impl Demand {
     /// The last look before a request is written: does this connection meet the demand, whatever
     /// went wrong above?
-    pub(crate) fn admits(self, https: bool, peer: Peer<'_>) -> Result<(), Inadmissible> {
-        match (https, peer, self) {
-            (false, Peer::Plain, _) => Ok(()),
-            (true, Peer::Tls(verdict), Self::Verified) if verdict.is_verified() => Ok(()),
-            (true, Peer::Tls(_), Self::Reported) => Ok(()),
-            (true, Peer::Tls(_), Self::Verified) => Err(Inadmissible::Unverified),
-            (true, Peer::Plain, _) => Err(Inadmissible::Plain),
-            (false, Peer::Tls(_), _) => Err(Inadmissible::Misdirected),
+    pub(crate) fn admits(self, https: bool, party: Party<'_>) -> Result<(), Inadmissible> {
+        match (https, party, self) {
+            (false, Party::Plain, _) => Ok(()),
+            (true, Party::Tls(verdict), Self::Verified) if verdict.is_verified() => Ok(()),
+            (true, Party::Tls(_), Self::Reported) => Ok(()),
+            (true, Party::Tls(_), Self::Verified) => Err(Inadmissible::Unverified),
+            (true, Party::Plain, _) => Err(Inadmissible::Plain),
+            (false, Party::Tls(_), _) => Err(Inadmissible::Misdirected),
         }
     }
 }
 
 /// What is at the other end of a connection.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Peer<'a> {
+pub(crate) enum Party<'a> {
     /// Whoever answered: there is no TLS.
     Plain,
     /// A TLS peer that was judged.
@@ -266,37 +266,37 @@ mod tests {
         let bad = Verdict::stub(false);
         use Demand::{Reported, Verified};
         let rows = [
-            (Verified, true, Peer::Tls(&good), Ok(())),
+            (Verified, true, Party::Tls(&good), Ok(())),
             (
                 Verified,
                 true,
-                Peer::Tls(&bad),
+                Party::Tls(&bad),
                 Err(Inadmissible::Unverified),
             ),
-            (Verified, true, Peer::Plain, Err(Inadmissible::Plain)),
-            (Verified, false, Peer::Plain, Ok(())),
+            (Verified, true, Party::Plain, Err(Inadmissible::Plain)),
+            (Verified, false, Party::Plain, Ok(())),
             (
                 Verified,
                 false,
-                Peer::Tls(&good),
+                Party::Tls(&good),
                 Err(Inadmissible::Misdirected),
             ),
-            (Reported, true, Peer::Tls(&good), Ok(())),
-            (Reported, true, Peer::Tls(&bad), Ok(())),
-            (Reported, true, Peer::Plain, Err(Inadmissible::Plain)),
-            (Reported, false, Peer::Plain, Ok(())),
+            (Reported, true, Party::Tls(&good), Ok(())),
+            (Reported, true, Party::Tls(&bad), Ok(())),
+            (Reported, true, Party::Plain, Err(Inadmissible::Plain)),
+            (Reported, false, Party::Plain, Ok(())),
             (
                 Reported,
                 false,
-                Peer::Tls(&bad),
+                Party::Tls(&bad),
                 Err(Inadmissible::Misdirected),
             ),
         ];
-        for (demand, https, peer, expected) in rows {
+        for (demand, https, party, expected) in rows {
             assert_eq!(
-                demand.admits(https, peer),
+                demand.admits(https, party),
                 expected,
-                "{demand:?} {https} {peer:?}"
+                "{demand:?} {https} {party:?}"
             );
         }
     }

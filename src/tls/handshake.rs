@@ -16,6 +16,7 @@ use tokio_rustls::TlsConnector;
 
 use super::callbacks::{Credential, WITNESS, Witness};
 use super::demand::Demand;
+use super::peer::Peer;
 use super::presented::Presented;
 use super::verdict::{Refusal, Verdict};
 use super::{Ticketed, Tls, Version};
@@ -28,14 +29,19 @@ use crate::error::{Error, ErrorKind};
 /// error of kind [`io::ErrorKind::UnexpectedEof`], never a silent end.
 pub struct TlsStream<S = TcpStream> {
     stream: tokio_rustls::client::TlsStream<Transport<S>>,
-    verdict: Arc<Verdict>,
+    peer: Peer,
     credential: Credential,
 }
 
 impl<S> TlsStream<S> {
+    /// Who the peer is, and by which TLS it is spoken to.
+    pub fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
     /// What was found when the peer was judged.
     pub fn verdict(&self) -> &Verdict {
-        &self.verdict
+        self.peer.verdict()
     }
 
     /// The stream under the TLS; `None` where that is itself inside TLS, to a proxy.
@@ -46,20 +52,12 @@ impl<S> TlsStream<S> {
         }
     }
 
-    pub(crate) fn shared_verdict(&self) -> &Arc<Verdict> {
-        &self.verdict
-    }
-
     pub(crate) fn credential(&self) -> Credential {
         self.credential
     }
 
-    pub(crate) fn is_resumed(&self) -> bool {
-        self.stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed)
-    }
-
     pub(crate) fn speaks_h2(&self) -> bool {
-        self.stream.get_ref().1.alpn_protocol() == Some(b"h2")
+        self.peer.alpn() == Some(b"h2")
     }
 }
 
@@ -148,11 +146,17 @@ impl Tls {
                 self.forget(origin);
                 Err(Failure::Stale(verdict))
             }
-            Demand::Verified | Demand::Reported => Ok(TlsStream {
-                stream,
-                verdict,
-                credential,
-            }),
+            Demand::Verified | Demand::Reported => {
+                let Some(peer) = Peer::of(connection, verdict) else {
+                    let error = Error::new(ErrorKind::Tls, "the TLS handshake did not end");
+                    return Err(Failure::Final(error));
+                };
+                Ok(TlsStream {
+                    stream,
+                    peer,
+                    credential,
+                })
+            }
         }
     }
 }
@@ -267,6 +271,11 @@ fn describe(
                 ),
             ),
         },
+        // RFC 7301 §3.2.
+        E::AlertReceived(AlertDescription::NoApplicationProtocol) => (
+            format!("the server speaks none of the protocols that ALPN offered it ({error})"),
+            None,
+        ),
         E::InvalidMessage(
             InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion,
         ) => (
@@ -312,14 +321,17 @@ pub(crate) fn rustls_error<'a>(
 
 impl fmt::Display for Ticketed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.host, self.port)
+        match self.port {
+            0 => f.write_str(&self.host),
+            port => write!(f, "{}:{port}", self.host),
+        }
     }
 }
 
 impl<S> fmt::Debug for TlsStream<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TlsStream")
-            .field("verdict", &self.verdict.to_string())
+            .field("peer", &self.peer)
             .finish_non_exhaustive()
     }
 }

@@ -1,4 +1,5 @@
-//! A verdict and its parts as JSON: the schema in the docs of [`Verdict`], one struct a map.
+//! A verdict, its parts, and the peer it is on as JSON: the schemas in the docs of [`Verdict`] and
+//! [`Peer`], one struct a map.
 //!
 //! Fields are added, and none is changed. Whatever a stranger wrote is bounded here as in a message.
 
@@ -11,10 +12,45 @@ use rustls::pki_types::UnixTime;
 use serde::{Serialize, Serializer};
 
 use super::certificate::{Anchor, Certificate};
+use super::peer::{KeyExchangeGroup, Peer};
 use super::reason::{Reason, Subject};
 use super::sct::Sct;
 use super::shown::{MAX_SHOWN_NAMES, Shown, date, hex};
 use super::verdict::{CertStatus, Check, Outcome, Staple, Verdict};
+
+#[derive(Serialize)]
+struct PeerMap<'a> {
+    version: String,
+    cipher_suite: &'a str,
+    key_exchange_group: Option<&'static str>,
+    post_quantum: Option<bool>,
+    alpn: Option<String>,
+    resumed: bool,
+    chain: Vec<CertificateMap>,
+    chain_total: usize,
+    verdict: &'a Verdict,
+}
+
+impl Serialize for Peer {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let at = Some(self.verdict().judged_at());
+        let group = self.key_exchange_group();
+        let alpn = self.alpn().map(<[u8]>::escape_ascii);
+        let chain = self.chain().iter().take(MAX_SHOWN_CERTIFICATES);
+        let map = PeerMap {
+            version: self.version().to_string(),
+            cipher_suite: self.cipher_suite(),
+            key_exchange_group: group.map(KeyExchangeGroup::name),
+            post_quantum: group.map(KeyExchangeGroup::is_post_quantum),
+            alpn: alpn.map(|alpn| alpn.to_string()),
+            resumed: self.is_resumed(),
+            chain: chain.map(|each| CertificateMap::of(each, at)).collect(),
+            chain_total: self.chain_total(),
+            verdict: self.verdict(),
+        };
+        map.serialize(serializer)
+    }
+}
 
 #[derive(Serialize)]
 struct VerdictMap<'a> {

@@ -48,6 +48,7 @@ pub use fault::Skipped;
 pub use handshake::TlsStream;
 pub use hostname::{Mismatch, match_hostname};
 pub use identity::Identity;
+pub use peer::{KeyExchangeGroup, Peer};
 pub use pin::{MalformedPin, Pin};
 pub use policy::{Policy, Version};
 pub use presented::Presented;
@@ -79,11 +80,13 @@ pub(crate) mod identity;
 #[cfg(feature = "json")]
 mod json;
 mod key;
+pub(crate) mod key_log;
 mod layout;
 mod listed;
 mod memo;
 mod ocsp;
 mod path;
+mod peer;
 mod pin;
 pub(crate) mod platform;
 pub(crate) mod policy;
@@ -109,6 +112,7 @@ mod ways;
 use crate::error::{Error, ErrorKind, Result};
 use callbacks::{Credentials, HandshakeVerifier};
 use demand::Demand;
+use key_log::KeyLog;
 pub(crate) use sessions::Protocols;
 use sessions::Sessions;
 
@@ -130,6 +134,7 @@ pub(crate) struct Tls {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Ticketed {
     pub(crate) host: String,
+    /// 0 of a stream that somebody else opened: such streams share tickets with their like.
     pub(crate) port: u16,
     pub(crate) protocols: Protocols,
 }
@@ -141,6 +146,7 @@ impl Tls {
         policy: Policy,
         demand: Demand,
         clock: Clock,
+        key_log: Option<Arc<KeyLog>>,
     ) -> Result<Self> {
         let oldest = policy.oldest_version();
         let verifier = Arc::new(HandshakeVerifier {
@@ -159,6 +165,10 @@ impl Tls {
                 .with_client_cert_resolver(Arc::new(Credentials::new(identity)));
         // A request that can be replayed by whoever recorded it is no verified request.
         template.enable_early_data = false;
+        // Without one nothing is logged: the environment alone has no say in it.
+        if let Some(key_log) = key_log {
+            template.key_log = key_log;
+        }
         Ok(Self {
             template,
             verifier,
@@ -180,7 +190,7 @@ impl Tls {
             let any = origins.keys().next().cloned();
             any.and_then(|any| origins.remove(&any));
         }
-        let sessions = Arc::new(Sessions::new(&self.template, origin.protocols));
+        let sessions = Arc::new(Sessions::new(&self.template, &origin.protocols));
         origins.insert(origin.clone(), Arc::clone(&sessions));
         sessions
     }

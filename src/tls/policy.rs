@@ -1,5 +1,7 @@
 //! What is demanded of a peer: [`Policy`].
 
+use std::fmt;
+
 use super::crls::CrlStore;
 use super::path::Path;
 use super::pin::Pin;
@@ -232,4 +234,14 @@ pub enum Version {
     Tls12,
     /// TLS 1.3 (RFC 8446).
     Tls13,
+}
+
+/// As people write it, such as `TLS 1.3`.
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tls12 => "TLS 1.2",
+            Self::Tls13 => "TLS 1.3",
+        })
+    }
 }

@@ -130,11 +130,12 @@ impl Subscriber for Warnings {
     fn exit(&self, _: &Id) {}
 }
 
-const READ: [&str; 4] = [
+const READ: [&str; 5] = [
     "HTTPSVERIFY",
     "PYTHONHTTPSVERIFY",
     "SSL_CERT_FILE",
     "SSL_CERT_DIR",
+    "SSLKEYLOGFILE",
 ];
 const IS_CHILD: &str = "URLFETCH_TEST_IS_CHILD";
 /// Far beyond what a test takes: it turns one that hangs into one that fails.
