@@ -88,6 +88,7 @@ const ROOMS: &[&str] = &[
     "headers",
     "error",
     // The pure rooms.
+    "connect/frames",
     "connect/framing",
     "connect/replay",
     "connect/special",
@@ -127,6 +128,7 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[(
 /// The rooms in which it is decided what is safe: pure, so no `async` and no tokio. (`limits` has
 /// tokio's Instant, which tests can stop, and decides nothing but when.)
 const DECISIONS: &[&str] = &[
+    "connect/frames",
     "connect/framing",
     "connect/guard",
     "connect/net",

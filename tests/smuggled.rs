@@ -94,7 +94,7 @@ impl Poisoner {
         Self {
             server: started.recv().unwrap(),
             said,
-            runtime: runtime,
+            runtime,
         }
     }
 

@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::failure::{explain, find, is_going_away, is_refused, is_untimely};
+use super::failure::{explain, find, is_going_away, is_refused, is_untimely, malformed};
 use super::framing::{self, Doubt};
 use super::lease::Lease;
 use super::outgoing::Outgoing;
@@ -163,7 +163,7 @@ impl Lease {
                 }
                 return Err(failed(elapsed.into()));
             }
-            Ok(Err(doubt)) => return Err(failed(malformed(doubt))),
+            Ok(Err(doubt)) => return Err(failed(malformed(doubt).with_phase(Phase::FirstByte))),
             Ok(Ok(Err(mut refused))) => {
                 let request = refused.take_message();
                 let error = refused.into_error();
@@ -208,13 +208,12 @@ impl Lease {
         self.is_last = head.version == Version::HTTP_10;
         match framing::check(&head) {
             Ok(()) => Ok((head, body)),
-            Err(doubt) => Err(failed(malformed(doubt))),
+            Err(doubt) => Err(failed(malformed(doubt).with_phase(Phase::FirstByte))),
         }
     }
 }
 
-/// Counts interim responses, of which hyper tells on HTTP/1.1. On h2 it passes over them without
-/// keeping any, and the deadline bounds them.
+/// Counts interim responses, of which hyper tells on HTTP/1.1. On h2 the stream below counts them.
 struct Interim(Arc<(AtomicUsize, Notify)>);
 
 impl Interim {
@@ -241,12 +240,4 @@ impl Interim {
         })
         .await
     }
-}
-
-fn malformed(doubt: Doubt) -> Error {
-    let kind = match doubt {
-        Doubt::TooManyFields => ErrorKind::ResponseTooLarge,
-        _ => ErrorKind::MalformedReply,
-    };
-    Error::new(kind, doubt.to_string()).with_phase(Phase::FirstByte)
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::io;
 
 use super::facts::Facts;
+use super::framing::Doubt;
 use super::stream::Untimely;
 use crate::error::{Error, ErrorKind};
 use crate::limits;
@@ -14,6 +15,9 @@ use crate::tls::handshake::rustls_error;
 pub(crate) fn explain(error: hyper::Error, facts: &Facts) -> Error {
     if let Some(ours) = find::<Error>(&error) {
         return ours.clone();
+    }
+    if let Some(doubt) = facts.traffic.doubt() {
+        return malformed(doubt);
     }
     if let Some((sentence, hint)) =
         end(&error, facts).and_then(|how| facts.credential.suspected(&how))
@@ -42,6 +46,15 @@ pub(crate) fn explain(error: hyper::Error, facts: &Facts) -> Error {
         "the connection was closed before the response was complete",
     )
     .with_source(Cause(error))
+}
+
+/// The error of a reply that leaves doubt.
+pub(super) fn malformed(doubt: Doubt) -> Error {
+    let kind = match doubt {
+        Doubt::TooManyFields => ErrorKind::ResponseTooLarge,
+        _ => ErrorKind::MalformedReply,
+    };
+    Error::new(kind, doubt.to_string())
 }
 
 /// hyper's error, told by what is below it: its own sentence names a kind of error, as ours does.

@@ -26,6 +26,7 @@ mod dial;
 mod exchange;
 mod facts;
 mod failure;
+mod frames;
 mod framing;
 mod guard;
 mod host;

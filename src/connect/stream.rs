@@ -6,14 +6,16 @@ use std::fmt;
 use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::frames::Frames;
+use super::framing::Doubt;
 use super::transport::Transport;
 use crate::tls::TlsStream;
 
@@ -24,6 +26,8 @@ pub(crate) struct Stream {
     traffic: Arc<Traffic>,
     /// Let go of when the socket has been closed.
     held: Option<Box<dyn Any + Send + Sync>>,
+    /// Where ALPN chose h2.
+    frames: Option<Frames>,
 }
 
 #[derive(Debug)]
@@ -39,6 +43,8 @@ pub(crate) struct Traffic {
     written: AtomicU64,
     /// The next byte that is written begins a request, and no answer to it can be there yet.
     begins: AtomicBool,
+    /// Why reading was given up.
+    doubt: OnceLock<Doubt>,
 }
 
 impl Traffic {
@@ -54,6 +60,11 @@ impl Traffic {
     /// its first byte is to be written, it is not written, and [`Untimely`] is the error.
     pub(super) fn begin(&self) {
         self.begins.store(true, Ordering::Relaxed);
+    }
+
+    /// What the peer did that nothing on the connection can be believed after.
+    pub(super) fn doubt(&self) -> Option<Doubt> {
+        self.doubt.get().copied()
     }
 }
 
@@ -76,7 +87,11 @@ impl Stream {
     }
 
     pub(super) fn tls(stream: TlsStream) -> Self {
-        Self::over(Kind::Tls(Box::new(stream)))
+        let frames = stream.speaks_h2().then(Frames::default);
+        Self {
+            frames,
+            ..Self::over(Kind::Tls(Box::new(stream)))
+        }
     }
 
     fn over(kind: Kind) -> Self {
@@ -84,6 +99,7 @@ impl Stream {
             kind,
             traffic: Arc::default(),
             held: None,
+            frames: None,
         }
     }
 
@@ -147,13 +163,21 @@ impl AsyncRead for Stream {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
         let before = buf.filled().len();
-        let polled = match &mut self.kind {
+        let polled = match &mut this.kind {
             Kind::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
             Kind::Tls(stream) => Pin::new(stream.as_mut()).poll_read(cx, buf),
         };
-        let count = buf.filled().len().saturating_sub(before);
-        self.traffic.read.fetch_add(count as u64, Ordering::Relaxed);
+        let read = buf.filled().get(before..).unwrap_or_default();
+        this.traffic
+            .read
+            .fetch_add(read.len() as u64, Ordering::Relaxed);
+        if let Some(doubt) = this.frames.as_mut().and_then(|seen| seen.read(read).err()) {
+            // h2 keeps the text of an error and drops its type.
+            let _ = this.traffic.doubt.set(doubt);
+            return Poll::Ready(Err(io::Error::other(doubt)));
+        }
         polled
     }
 }

@@ -249,6 +249,13 @@ impl Talk {
         String::from_utf8(line).ok()
     }
 
+    /// So many bytes.
+    pub(crate) async fn exactly(&mut self, count: usize) -> Option<Vec<u8>> {
+        let mut bytes = vec![0; count];
+        self.stream.read_exact(&mut bytes).await.ok()?;
+        Some(bytes)
+    }
+
     /// Writes; an error says that the client is gone.
     pub(crate) async fn say(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
         self.stream.write_all(bytes.as_ref()).await?;
