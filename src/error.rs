@@ -92,8 +92,8 @@ pub enum ErrorKind {
     MalformedReply,
     /// The payload's stream failed, or was not of the length it promised.
     Payload,
-    /// The proxy could not be reached, refused, or answered what is no answer. The host itself was
-    /// not spoken to.
+    /// The proxy could not be reached, did not prove who it is, refused, or answered what is no
+    /// answer. The host itself was not spoken to.
     Proxy,
     /// A redirect that is not followed for safety's sake.
     RedirectRefused,
@@ -158,7 +158,8 @@ impl Error {
         self.0.full_url.as_ref()
     }
 
-    /// What was found when the peer was judged, if it came to that.
+    /// What was found when the peer was judged, if it came to that. In an error of kind
+    /// [`Proxy`](ErrorKind::Proxy) the peer is the proxy.
     pub fn verdict(&self) -> Option<&Verdict> {
         self.0.verdict.as_deref()
     }
@@ -307,6 +308,30 @@ impl Error {
 
     pub(crate) fn with_status(mut self, status: StatusCode) -> Self {
         self.0.status = Some(status);
+        self
+    }
+
+    /// The same trouble, with a proxy on the way and not with the origin, each as host and port.
+    pub(crate) fn on_the_way(
+        mut self,
+        proxy: impl fmt::Display,
+        origin: impl fmt::Display,
+    ) -> Self {
+        let message = &self.0.message;
+        match self.0.kind {
+            // What the client is made of is nobody else's fault.
+            ErrorKind::Config => {}
+            ErrorKind::Deadline => {
+                self.0.message =
+                    format!("{message}, on the way to {origin} by the proxy {proxy}").into();
+            }
+            _ => {
+                self.0.message =
+                    format!("the proxy {proxy} could not be used to reach {origin}: {message}")
+                        .into();
+                self.0.kind = ErrorKind::Proxy;
+            }
+        }
         self
     }
 

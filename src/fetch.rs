@@ -303,7 +303,10 @@ impl Fetch {
     /// Turns to the next hop, and tells where the time of this one went.
     async fn turn(&mut self, exchange: Exchange, next: redirect::Next) -> Timings {
         let url = self.asked.url.clone();
-        self.asker = Asker::Host(exchange.lease.facts().remote.ip());
+        self.asker = match exchange.lease.facts().host {
+            Some(address) => Asker::Host(address.ip()),
+            None => Asker::Unseen,
+        };
         let within = self
             .deadline
             .sooner(Deadline::on(Clock::IdleRead, limits::DISCARD_WAIT));

@@ -1,8 +1,8 @@
 //! What every request's headers have, and what no caller's may. Pure.
 
 use http::header::{
-    ACCEPT, ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, HOST, RANGE, TRANSFER_ENCODING, UPGRADE,
-    USER_AGENT,
+    ACCEPT, ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, HOST, PROXY_AUTHORIZATION, RANGE,
+    TRANSFER_ENCODING, UPGRADE, USER_AGENT,
 };
 use http::uri::Authority;
 use http::{HeaderMap, HeaderValue};
@@ -30,7 +30,8 @@ pub(crate) fn add_headers(headers: &mut HeaderMap, user_agent: &HeaderValue) -> 
 }
 
 /// Refuses headers that say where the request ends otherwise than its payload does, or that ask
-/// for a protocol that we would not understand (RFC 9112 §6, RFC 9110 §7.8).
+/// for a protocol that we would not understand (RFC 9112 §6, RFC 9110 §7.8), or that are meant for
+/// somebody else.
 pub(crate) fn check_headers(headers: &HeaderMap, length: Option<u64>) -> Result<()> {
     let invalid = |why: &'static str| Err(Error::new(ErrorKind::InvalidRequest, why));
     if headers.contains_key(TRANSFER_ENCODING) {
@@ -38,6 +39,12 @@ pub(crate) fn check_headers(headers: &HeaderMap, length: Option<u64>) -> Result<
     }
     if headers.contains_key(UPGRADE) {
         return invalid("Upgrade asks for a protocol that is not HTTP");
+    }
+    // A proxy sees no header of a request's: the host would have the password.
+    if headers.contains_key(PROXY_AUTHORIZATION) {
+        return invalid(
+            "Proxy-Authorization would go to the host: a proxy's password belongs in its URL",
+        );
     }
     if headers.get_all(HOST).iter().count() > 1 {
         return invalid("there is more than one Host");
@@ -79,7 +86,7 @@ mod tests {
     #[test]
     fn headers_that_contradict_the_payload_are_refused() {
         type Fields = &'static [(&'static str, &'static str)];
-        let rows: [(Fields, Option<u64>, bool); 18] = [
+        let rows: [(Fields, Option<u64>, bool); 19] = [
             (&[], Some(0), true),
             (&[("content-length", "3")], Some(3), true),
             (&[("content-length", "3")], Some(4), false),
@@ -92,6 +99,7 @@ mod tests {
             (&[("content-length", "+3")], Some(3), false),
             (&[("transfer-encoding", "chunked")], None, false),
             (&[("upgrade", "websocket")], Some(0), false),
+            (&[("proxy-authorization", "Basic eA==")], Some(0), false),
             (&[("connection", "close")], Some(0), true),
             (&[("connection", "Keep-Alive")], Some(0), true),
             (&[("connection", "upgrade")], Some(0), false),

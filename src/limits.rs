@@ -47,6 +47,14 @@ pub(crate) const RESPONSE_FIELDS: usize = 100;
 /// Most interim (1xx) responses before the final one. Go allows 5, and 1 MiB of them.
 pub(crate) const INTERIM_RESPONSES: usize = 8;
 
+/// Most bytes of a proxy's answers to CONNECT: they have little to say. undici's number for any
+/// head; curl allows 300 KiB.
+pub(crate) const PROXY_HEAD: u64 = 16 << 10;
+
+/// Most addresses of a host that a SOCKS proxy is asked for one after the other, each on a
+/// connection of its own. curl asks for one; more than these seldom are of one host.
+pub(crate) const SOCKS_ADDRESSES: usize = 4;
+
 /// Most redirects that are followed: urlfetch's number. Go, reqwest and ureq follow 10, the Fetch
 /// standard 20.
 pub(crate) const REDIRECTS: usize = 5;

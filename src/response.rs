@@ -73,7 +73,7 @@ impl Response {
         self.body.timings()
     }
 
-    /// The address it came from.
+    /// The address it came from: the proxy's, if there is one between.
     pub fn remote_addr(&self) -> SocketAddr {
         self.facts.remote
     }

@@ -16,11 +16,11 @@ pub enum Phase {
     /// Waiting for a place: for another call's dial to the same host to end, or for the roots to
     /// be loaded.
     Queued,
-    /// Resolving the host's name to addresses.
+    /// Resolving the host's name to addresses, or a proxy's.
     Dns,
-    /// Opening a TCP connection to one of them.
+    /// Opening a TCP connection to one of them, and the tunnel through a proxy.
     Connect,
-    /// The TLS handshake, in which the peer is judged.
+    /// The TLS handshake, in which the peer is judged; with a proxy of scheme `https` there are two.
     Tls,
     /// Sending the request and waiting for the head of the response.
     FirstByte,
@@ -118,17 +118,18 @@ impl Timings {
         self.queued
     }
 
-    /// Time spent finding addresses.
+    /// Time spent finding addresses: the host's, or a proxy's, or both where it speaks SOCKS 5 and is
+    /// given addresses.
     pub fn dns(&self) -> Option<Duration> {
         self.dns
     }
 
-    /// Time spent opening TCP connections.
+    /// Time spent opening TCP connections, and tunnels through proxies.
     pub fn connect(&self) -> Option<Duration> {
         self.connect
     }
 
-    /// Time spent in TLS handshakes.
+    /// Time spent in TLS handshakes, with proxies too.
     pub fn tls(&self) -> Option<Duration> {
         self.tls
     }

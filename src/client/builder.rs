@@ -8,7 +8,10 @@ use http::HeaderValue;
 use rustls::pki_types::UnixTime;
 
 use super::{Client, Shared};
-use crate::connect::{AddressGuard, Connector, Keep, Ping, Pool, Resolve, Resolver, Route, Trust};
+use crate::connect::proxy::{Unreadable, UnusableProxy};
+use crate::connect::{
+    AddressGuard, Connector, Keep, Ping, Pool, Proxies, Proxy, Resolve, Resolver, Route, Trust,
+};
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits;
 use crate::tls::demand::{self, HttpsVerify, Said};
@@ -29,6 +32,8 @@ pub struct ClientBuilder {
     clock: Clock,
     resolver: Resolver,
     guard: AddressGuard,
+    way: Way,
+    proxy_bypass: Option<String>,
     accept_unverified: bool,
     allow_http: bool,
     connect_timeout: Duration,
@@ -38,6 +43,15 @@ pub struct ClientBuilder {
     max_response_size: Option<u64>,
     user_agent: String,
     key_log: bool,
+}
+
+/// Through which proxies.
+#[derive(Debug)]
+enum Way {
+    AsTheEnvironmentSays,
+    Direct,
+    /// An URL that cannot be read is an error when the client is built.
+    Through(Result<Proxy, Unreadable>),
 }
 
 impl Default for ClientBuilder {
@@ -50,6 +64,8 @@ impl Default for ClientBuilder {
             clock: Clock::default(),
             resolver: Resolver::default(),
             guard: AddressGuard::default(),
+            way: Way::AsTheEnvironmentSays,
+            proxy_bypass: None,
             accept_unverified: false,
             allow_http: false,
             connect_timeout: limits::CONNECT,
@@ -137,6 +153,69 @@ impl ClientBuilder {
     /// and nothing nearer than it after a redirect.
     pub fn address_guard(mut self, guard: AddressGuard) -> Self {
         self.guard = guard;
+        self
+    }
+
+    /// The proxy that every host is reached through, in the place of what the environment says:
+    /// `[scheme://][user[:password]@]host[:port]`, with what is not plain in the user name and the
+    /// password percent-encoded.
+    ///
+    /// | scheme | port, if none is given | what it speaks |
+    /// |---|---|---|
+    /// | `http`, or none | 80 | HTTP: a tunnel by CONNECT, with Basic authentication |
+    /// | `https` | 443 | the same inside TLS with the proxy |
+    /// | `socks5` | 1080 | SOCKS 5, which is given addresses: names are resolved here |
+    /// | `socks5h` | 1080 | SOCKS 5, which is given names |
+    ///
+    /// Whatever the URL, the proxy is asked for a tunnel, also for plain `http://`: no header of a
+    /// request ever reaches it, and its password never reaches a host. (curl hands the whole of a
+    /// plain request to an HTTP proxy.) It is the host's own name that is verified, through whatever
+    /// proxy.
+    ///
+    /// A proxy of scheme `https` has to be verified by the [`roots`](Self::roots) and the
+    /// [`policy_for`](Self::policy_for) its host, even where
+    /// [`danger_accept_unverified`](Self::danger_accept_unverified) says that hosts need not be. It
+    /// never gets our [`identity`](Self::identity).
+    ///
+    /// The proxy itself may be anywhere: [`address_guard`](Self::address_guard) is about what lies
+    /// behind it. Who resolves names matters there: only with `socks5` and without a proxy are
+    /// addresses seen, and what [`resolve`](Self::resolve) fixes is used.
+    ///
+    /// `NO_PROXY` does not hold for this proxy; [`proxy_bypass`](Self::proxy_bypass) does. Of this
+    /// method and [`no_proxy`](Self::no_proxy) the last one called counts.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use urlfetch::Client;
+    ///
+    /// # fn example() -> urlfetch::Result<()> {
+    /// let client = Client::builder()
+    ///     .proxy("http://user:p%40ssword@proxy.corp:3128")
+    ///     .proxy_bypass("intranet.corp, 10.0.0.0/8")
+    ///     .build()?;
+    /// # Ok(())
+    /// # }
+    /// # example().unwrap();
+    /// ```
+    pub fn proxy(mut self, url: impl AsRef<str>) -> Self {
+        self.way = Way::Through(Proxy::parse(url.as_ref()));
+        self
+    }
+
+    /// Hosts that are reached without the proxy, in the place of `NO_PROXY` and written as that is:
+    /// names, each with all names below it, addresses and networks such as `10.0.0.0/8`, with commas
+    /// between them, or `*` for all.
+    ///
+    /// A dot or `*.` before a name makes no difference. A port makes an entry that nobody is.
+    pub fn proxy_bypass(mut self, hosts: impl Into<String>) -> Self {
+        self.proxy_bypass = Some(hosts.into());
+        self
+    }
+
+    /// Reaches every host directly, whatever the environment says.
+    pub fn no_proxy(mut self) -> Self {
+        self.way = Way::Direct;
         self
     }
 
@@ -269,7 +348,8 @@ impl ClientBuilder {
     ///
     /// [`ErrorKind::Config`] if the roots are empty, a pattern of [`policy_for`](Self::policy_for)
     /// cannot be read or is there twice, the address guard names what is no address and no host,
-    /// the user agent cannot be sent, HTTPSVERIFY has a value that means nothing, or it is `1` and
+    /// the [`proxy`](Self::proxy) or the environment's cannot be used, the user agent cannot be
+    /// sent, HTTPSVERIFY has a value that means nothing, or it is `1` and
     /// [`danger_accept_unverified`](Self::danger_accept_unverified) was called, a host is allowed no
     /// connections, a time of [`http2_keep_alive`](Self::http2_keep_alive) is zero, or
     /// [`key_log`](Self::key_log) is on and what SSLKEYLOGFILE names cannot be opened.
@@ -297,11 +377,24 @@ impl ClientBuilder {
             true => KeyLog::open(&environment)?,
             false => None,
         };
+        let bypass = self.proxy_bypass.as_deref();
+        let proxies = match self.way {
+            Way::AsTheEnvironmentSays => {
+                Proxies::from_environment(&environment, self.allow_http, bypass)?
+            }
+            Way::Direct => Proxies::none(),
+            Way::Through(Ok(proxy)) => Proxies::all(proxy, bypass),
+            Way::Through(Err(why)) => {
+                let of = "the proxy of ClientBuilder::proxy";
+                return Err(UnusableProxy { of, why }.into());
+            }
+        };
         Ok(Client(Arc::new(Shared {
             connector: Connector {
                 route: Route {
                     resolver: self.resolver,
                     guard: self.guard.whole()?,
+                    proxies,
                 },
                 timeout: self.connect_timeout,
                 trust: Trust::new(

@@ -15,7 +15,10 @@ use crate::tls::verdict::Verdict;
 /// Found out when it was opened; of its traffic, what there is by now.
 pub(crate) struct Facts {
     pub(super) born: Instant,
+    /// What is at the other end of its TCP: the host, or a proxy.
     pub(crate) remote: SocketAddr,
+    /// Where the host itself is; `None` if a proxy keeps that to itself.
+    pub(crate) host: Option<SocketAddr>,
     pub(crate) verdict: Option<Arc<Verdict>>,
     /// With the same verdict; `None` without TLS.
     pub(crate) peer: Option<Peer>,

@@ -12,6 +12,7 @@ pub(crate) use keep::{Keep, Ping};
 pub(crate) use lease::Lease;
 pub(crate) use origin::Origin;
 pub(crate) use pool::Pool;
+pub(crate) use proxy::{Proxies, Proxy};
 pub(crate) use resolve::Resolver;
 pub use resolve::{Resolve, Resolving, SystemResolver};
 pub(crate) use route::Route;
@@ -22,6 +23,7 @@ pub(crate) use trust::{Target, Trust};
 pub(crate) use wanted::{Connected, Wanted};
 
 mod blocking;
+mod denied;
 mod dial;
 mod exchange;
 mod facts;
@@ -37,16 +39,20 @@ mod origin;
 pub(crate) mod outgoing;
 mod per_host;
 mod pool;
+pub(crate) mod proxy;
 mod replay;
 mod resolve;
 mod route;
 mod sender;
+mod socks;
 mod special;
 mod stats;
 mod stream;
 mod tally;
+mod through;
 pub(crate) mod transport;
 mod trust;
+mod tunnel;
 mod wanted;
 
 use crate::error::Result;
@@ -73,14 +79,17 @@ impl Connector {
         if wanted.target.origin().is_https() {
             let tls = self.connect_tls(wanted, Protocols::Http, timings).await?;
             return Ok(Connected {
-                remote: tls.remote,
                 stream: Stream::tls(tls.stream),
+                remote: tls.remote,
+                host: tls.host,
             });
         }
-        let plain = self.route.open(self.soon(wanted), timings).await?;
+        let wanted = self.soon(wanted);
+        let plain = self.route.open(wanted, &self.trust, timings).await?;
         Ok(Connected {
-            remote: plain.remote,
             stream: Stream::plain(plain.stream),
+            remote: plain.remote,
+            host: plain.host,
         })
     }
 
@@ -100,25 +109,26 @@ impl Connector {
         let ticketed = ticketed(origin, protocols);
         let mut redialled = false;
         loop {
-            let transport = self.route.open(wanted, timings).await?;
+            let transport = self.route.open(wanted, &self.trust, timings).await?;
             let handshake = tls.handshake(
                 transport.stream,
                 &ticketed,
                 origin.server_name()?,
-                Some(transport.remote),
+                transport.host,
             );
             match deadline.time(Phase::Tls, timings, handshake).await? {
                 Ok(stream) => {
                     return Ok(Connected {
                         stream,
                         remote: transport.remote,
+                        host: transport.host,
                     });
                 }
                 // The session's kept chain holds no longer. Its tickets are gone, and what the
                 // peer shows today decides.
                 Err(Failure::Stale(_)) if !redialled => redialled = true,
                 Err(Failure::Stale(verdict)) => {
-                    return Err(handshake::refused(&verdict, Some(transport.remote))
+                    return Err(handshake::refused(&verdict, transport.host)
                         .with_verdict(Some(verdict))
                         .with_phase(Phase::Tls));
                 }
@@ -190,6 +200,7 @@ mod tests {
             route: Route {
                 resolver: Resolver::default(),
                 guard: AddressGuard::default(),
+                proxies: Proxies::none(),
             },
             timeout: limits::CONNECT,
             trust: Trust::new(

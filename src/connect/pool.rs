@@ -276,7 +276,11 @@ mod tests {
             let Next::Dial(place) = host.next(Choice::Any, true) else {
                 panic!("nothing is there");
             };
-            let connected = Connected { stream, remote };
+            let connected = Connected {
+                stream,
+                remote,
+                host: None,
+            };
             host.opened(connected, place, deadline).await.unwrap();
             (listener.accept().await.unwrap().0, host)
         }

@@ -1,12 +1,16 @@
-//! From an origin to an open transport: its addresses, which of them may be dialled, and the race.
+//! From an origin to an open transport: by a proxy, or its addresses, which of them may be dialled,
+//! and the race.
 
 use tokio::time::Instant;
 
 use super::dial;
 use super::facts::Facts;
 use super::guard::{AddressGuard, Refused};
+use super::proxy::Proxies;
 use super::resolve::Resolver;
+use super::through::Through;
 use super::transport::Transport;
+use super::trust::Trust;
 use super::wanted::{Connected, Wanted};
 use crate::error::{ErrorKind, Result};
 use crate::timings::{Phase, Timings};
@@ -16,16 +20,30 @@ use crate::timings::{Phase, Timings};
 pub(crate) struct Route {
     pub(crate) resolver: Resolver,
     pub(crate) guard: AddressGuard,
+    pub(crate) proxies: Proxies,
 }
 
 impl Route {
-    /// A transport to the wanted target, of which nobody knows yet who is at its end.
+    /// A transport to the wanted target, of which nobody knows yet who is at its end. Only what a
+    /// proxy is has been proved by then, where the way to it is TLS: `trust` is for that.
     pub(super) async fn open(
         &self,
         wanted: Wanted<'_>,
+        trust: &Trust,
         timings: &mut Timings,
     ) -> Result<Connected<Transport>> {
         let origin = wanted.target.origin();
+        if let Some(proxy) = self.proxies.to(origin) {
+            let through = Through {
+                proxy,
+                resolver: &self.resolver,
+                guard: &self.guard,
+                trust,
+                wanted,
+            };
+            // It is rare and large: the direct way shall not carry its room.
+            return Box::pin(through.open(timings)).await;
+        }
         let resolving = self.resolver.resolve(origin.host(), origin.port());
         let resolving = wanted.deadline.time(Phase::Dns, timings, resolving);
         let addresses = resolving.await??;
@@ -40,12 +58,19 @@ impl Route {
         Ok(Connected {
             stream: Transport::Plain(stream),
             remote,
+            host: Some(remote),
         })
     }
 
     /// Whether a connection that is open already may serve whoever wants one to its target.
     pub(super) fn admit_open(&self, wanted: Wanted<'_>, facts: &Facts) -> Result<(), Refused> {
-        let host = wanted.target.origin().host();
-        self.guard.admit(host, &[facts.remote], wanted.asker)
+        let origin = wanted.target.origin();
+        match facts.host {
+            Some(address) => self.guard.admit(origin.host(), &[address], wanted.asker),
+            None => {
+                let guard = &self.guard;
+                guard.admit_unseen(origin.host(), origin.port(), wanted.asker)
+            }
+        }
     }
 }

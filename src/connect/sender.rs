@@ -77,11 +77,16 @@ impl Sender {
         ended: impl FnOnce(&Arc<Facts>) + Send + 'static,
         deadline: Deadline,
     ) -> Result<(Self, Arc<Facts>)> {
-        let Connected { stream, remote } = connected;
+        let Connected {
+            stream,
+            remote,
+            host,
+        } = connected;
         let tls = stream.as_tls();
         let facts = Arc::new(Facts {
             born: Instant::now(),
             remote,
+            host,
             verdict: tls.map(|tls| Arc::clone(tls.peer().shared_verdict())),
             peer: tls.map(|tls| tls.peer().clone()),
             traffic: Arc::clone(stream.traffic()),

@@ -43,9 +43,10 @@ impl Trust {
                 key_log: key_log.clone(),
                 verified: OnceLock::new(),
                 reported: OnceLock::new(),
+                to_proxy: OnceLock::new(),
             };
             if let Some(roots) = roots.get() {
-                terms.make(roots.clone(), Demand::Verified)?;
+                terms.make(roots.clone(), To::Origin(Demand::Verified))?;
             }
             Ok(Arc::new(terms))
         };
@@ -53,6 +54,13 @@ impl Trust {
         let host_terms = host_policies.map(|(pattern, policy)| Ok((pattern, terms(policy)?)));
         let host_terms: Vec<_> = host_terms.collect::<Result<_>>()?;
         Ok(Self(PerHost::new(terms(policy)?, host_terms)?))
+    }
+
+    /// What makes TLS to a proxy. It is the policy's for the proxy's host, and verifies whatever is
+    /// demanded of an origin: the proxy is given a password, and nobody said that anybody may have
+    /// it. Our own certificate is for origins, and tickets are apart from theirs.
+    pub(super) async fn tls_to_proxy(&self, proxy: &Origin) -> Result<Arc<Tls>> {
+        self.0.of(proxy).tls(To::Proxy).await
     }
 
     pub(crate) fn target(&self, origin: Origin, demand: Demand) -> Target {
@@ -67,7 +75,8 @@ impl Trust {
 /// Whom a connection is to, and under which policy and demand.
 ///
 /// This is all that its TLS depends on, so connections are told apart by it: what was made for one
-/// target never serves another.
+/// target never serves another. The proxy on the way need not be named: within one client it follows
+/// from the origin.
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
     origin: Origin,
@@ -86,7 +95,7 @@ impl Target {
 
     /// What makes TLS to it, with tickets of its own.
     pub(super) async fn tls(&self) -> Result<Arc<Tls>> {
-        self.terms.tls(self.demand).await
+        self.terms.tls(To::Origin(self.demand)).await
     }
 }
 
@@ -110,9 +119,9 @@ impl Hash for Target {
     }
 }
 
-/// What TLS under one policy is made of, and the TLS made of it: one that verifies and one that
-/// only reports, which share neither verifier nor tickets with each other, nor with another
-/// policy's.
+/// What TLS under one policy is made of, and the TLS made of it: one that verifies, one that only
+/// reports, and one for proxies, which share neither verifier nor tickets with each other, nor with
+/// another policy's.
 #[derive(Debug)]
 struct Terms {
     /// The client's: given, or loaded once.
@@ -123,41 +132,54 @@ struct Terms {
     key_log: Option<Arc<KeyLog>>,
     verified: OnceLock<Arc<Tls>>,
     reported: OnceLock<Arc<Tls>>,
+    to_proxy: OnceLock<Arc<Tls>>,
+}
+
+/// Whom TLS is made to.
+#[derive(Clone, Copy, Debug)]
+enum To {
+    Origin(Demand),
+    Proxy,
 }
 
 impl Terms {
-    async fn tls(&self, demand: Demand) -> Result<Arc<Tls>> {
-        if let Some(tls) = self.made(demand).get() {
+    async fn tls(&self, to: To) -> Result<Arc<Tls>> {
+        if let Some(tls) = self.made(to).get() {
             return Ok(Arc::clone(tls));
         }
         if let Some(roots) = self.roots.get() {
-            return self.make(roots.clone(), demand);
+            return self.make(roots.clone(), to);
         }
         // Files may hang (a network drive, a pipe): they take one thread then, and leave the rest
         // to those who resolve names.
         let roots = NATIVE.run(RootStore::native).await??;
-        let tls = self.make(roots.clone(), demand)?;
+        let tls = self.make(roots.clone(), to)?;
         // Roots that make no TLS are not kept.
         self.roots.get_or_init(|| roots);
         Ok(tls)
     }
 
-    fn make(&self, roots: RootStore, demand: Demand) -> Result<Arc<Tls>> {
+    fn make(&self, roots: RootStore, to: To) -> Result<Arc<Tls>> {
+        let (identity, demand) = match to {
+            To::Origin(demand) => (self.identity.as_ref(), demand),
+            To::Proxy => (None, Demand::Verified),
+        };
         let tls = Tls::new(
             roots,
-            self.identity.as_ref(),
+            identity,
             self.policy.clone(),
             demand,
             self.clock.clone(),
             self.key_log.clone(),
         )?;
-        Ok(Arc::clone(self.made(demand).get_or_init(|| Arc::new(tls))))
+        Ok(Arc::clone(self.made(to).get_or_init(|| Arc::new(tls))))
     }
 
-    fn made(&self, demand: Demand) -> &OnceLock<Arc<Tls>> {
-        match demand {
-            Demand::Verified => &self.verified,
-            Demand::Reported => &self.reported,
+    fn made(&self, to: To) -> &OnceLock<Arc<Tls>> {
+        match to {
+            To::Origin(Demand::Verified) => &self.verified,
+            To::Origin(Demand::Reported) => &self.reported,
+            To::Proxy => &self.to_proxy,
         }
     }
 }

@@ -18,5 +18,8 @@ pub(crate) struct Wanted<'a> {
 /// A connection fresh from the dial.
 pub(crate) struct Connected<S> {
     pub(crate) stream: S,
+    /// What is at the other end of its TCP: the host, or a proxy.
     pub(crate) remote: SocketAddr,
+    /// Where the host itself is; `None` if a proxy keeps that to itself.
+    pub(crate) host: Option<SocketAddr>,
 }

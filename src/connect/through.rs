@@ -1,0 +1,181 @@
+//! A transport through a proxy: TCP to it, TLS with it if it speaks that, and the tunnel.
+
+use std::net::SocketAddr;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+use super::denied::Denied;
+use super::guard::AddressGuard;
+use super::proxy::{Proxy, Speaks};
+use super::resolve::Resolver;
+use super::socks::{self, Destination};
+use super::transport::Transport;
+use super::trust::Trust;
+use super::wanted::{Connected, Wanted};
+use super::{dial, tunnel};
+use crate::error::{Error, ErrorKind, Result};
+use crate::limits;
+use crate::timings::{Phase, Timings};
+use crate::tls::handshake::{self, Failure};
+use crate::tls::{Protocols, Ticketed};
+
+/// The way to one target through one proxy.
+///
+/// The proxy is dialled wherever it is: whoever runs the client chose it. It is what lies behind it
+/// that the guard looks at.
+pub(super) struct Through<'a> {
+    pub(super) proxy: &'a Proxy,
+    pub(super) resolver: &'a Resolver,
+    pub(super) guard: &'a AddressGuard,
+    pub(super) trust: &'a Trust,
+    pub(super) wanted: Wanted<'a>,
+}
+
+impl Through<'_> {
+    /// A tunnel to the wanted target.
+    pub(super) async fn open(self, timings: &mut Timings) -> Result<Connected<Transport>> {
+        if self.proxy.speaks == Speaks::Socks5 {
+            return self.open_to_address(timings).await;
+        }
+        let origin = self.wanted.target.origin();
+        self.guard
+            .admit_unseen(origin.host(), origin.port(), self.wanted.asker)?;
+        let destination = Destination::of(origin);
+        let (mut stream, remote) = self.reach(timings).await?;
+        self.ask(&mut stream, destination, origin.port(), timings)
+            .await?
+            .map_err(|denied| self.denied(&denied))?;
+        Ok(Connected {
+            stream,
+            remote,
+            host: match destination {
+                Destination::Address(address) => Some(SocketAddr::new(address, origin.port())),
+                Destination::Name(_) => None,
+            },
+        })
+    }
+
+    /// The same by addresses: the proxy is asked for one after the other, each on a connection of
+    /// its own, for it closes one on which it has refused (RFC 1928 §6).
+    async fn open_to_address(self, timings: &mut Timings) -> Result<Connected<Transport>> {
+        let Wanted {
+            target,
+            asker,
+            deadline,
+        } = self.wanted;
+        let origin = target.origin();
+        let resolving = self.resolver.resolve(origin.host(), origin.port());
+        let addresses = deadline.time(Phase::Dns, timings, resolving).await??;
+        self.guard.admit(origin.host(), &addresses, asker)?;
+        let mut refusals = Vec::new();
+        for address in addresses.into_iter().take(limits::SOCKS_ADDRESSES) {
+            let (mut stream, remote) = self.reach(timings).await?;
+            let destination = Destination::Address(address.ip());
+            let asked = self.ask(&mut stream, destination, address.port(), timings);
+            match asked.await? {
+                Ok(()) => {
+                    return Ok(Connected {
+                        stream,
+                        remote,
+                        host: Some(address),
+                    });
+                }
+                Err(Denied::Refused(why)) => refusals.push(format!("{address}: {why}")),
+                Err(denied) => return Err(self.denied(&denied)),
+            }
+        }
+        Err(self.denied(&Denied::Refused(refusals.join(", "))))
+    }
+
+    /// A connection to the proxy, on which nothing was asked yet.
+    async fn reach(&self, timings: &mut Timings) -> Result<(Transport, SocketAddr)> {
+        let reaching = match self.proxy.speaks {
+            Speaks::Https => self.dial_tls(timings).await,
+            Speaks::Http | Speaks::Socks5 | Speaks::Socks5h => {
+                let dialled = self.dial(timings).await;
+                dialled.map(|(stream, remote)| (Transport::Plain(stream), remote))
+            }
+        };
+        reaching.map_err(|error| self.failed(error))
+    }
+
+    async fn dial(&self, timings: &mut Timings) -> Result<(TcpStream, SocketAddr)> {
+        let (at, deadline) = (&self.proxy.at, self.wanted.deadline);
+        let resolving = self.resolver.resolve(at.host(), at.port());
+        let addresses = deadline.time(Phase::Dns, timings, resolving).await??;
+        let started = Instant::now();
+        let dialled = dial::race(&addresses, deadline).await;
+        timings.add(Phase::Connect, started.elapsed());
+        dialled.map_err(|lost| {
+            lost.explain(ErrorKind::Connect, "no connection could be opened".into())
+        })
+    }
+
+    /// TLS with the proxy, which is judged as an origin is, and always has to be verified.
+    async fn dial_tls(&self, timings: &mut Timings) -> Result<(Transport, SocketAddr)> {
+        let (at, deadline) = (&self.proxy.at, self.wanted.deadline);
+        let tls = self.trust.tls_to_proxy(at);
+        let tls = deadline.queue(timings, tls).await??;
+        // Without ALPN HTTP is HTTP/1.1.
+        let ticketed = Ticketed {
+            host: at.host().to_owned(),
+            port: at.port(),
+            protocols: Protocols::Unnamed,
+        };
+        let mut redialled = false;
+        loop {
+            let (stream, remote) = self.dial(timings).await?;
+            let transport = Transport::Plain(stream);
+            let name = at.server_name()?;
+            let handshake = tls.handshake(transport, &ticketed, name, Some(remote));
+            match deadline.time(Phase::Tls, timings, handshake).await? {
+                Ok(stream) => return Ok((Transport::Tunnel(Box::new(stream)), remote)),
+                // The session's kept chain holds no longer, and its tickets are gone.
+                Err(Failure::Stale(_)) if !redialled => redialled = true,
+                Err(Failure::Stale(verdict)) => {
+                    return Err(handshake::refused(&verdict, Some(remote))
+                        .with_verdict(Some(verdict))
+                        .with_phase(Phase::Tls));
+                }
+                Err(Failure::Final(error)) => return Err(error.with_phase(Phase::Tls)),
+            }
+        }
+    }
+
+    /// Asks for the tunnel, within the time that is left.
+    async fn ask<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        stream: &mut S,
+        destination: Destination<'_>,
+        port: u16,
+        timings: &mut Timings,
+    ) -> Result<std::result::Result<(), Denied>> {
+        let credentials = self.proxy.credentials.as_ref();
+        let asking = async {
+            match self.proxy.speaks {
+                Speaks::Http | Speaks::Https => {
+                    tunnel::open(stream, self.wanted.target.origin(), credentials).await
+                }
+                Speaks::Socks5 | Speaks::Socks5h => {
+                    socks::open(stream, destination, port, credentials).await
+                }
+            }
+        };
+        let deadline = self.wanted.deadline;
+        let asked = deadline.time(Phase::Connect, timings, asking).await;
+        asked.map_err(|elapsed| self.failed(elapsed.into()))
+    }
+
+    fn denied(&self, denied: &Denied) -> Error {
+        let sentence = denied.sentence(self.proxy, self.wanted.target.origin());
+        Error::new(ErrorKind::Proxy, sentence)
+            .with_hint(denied.hint())
+            .with_phase(Phase::Connect)
+    }
+
+    fn failed(&self, error: Error) -> Error {
+        error.on_the_way(self.proxy, self.wanted.target.origin())
+    }
+}
