@@ -130,12 +130,21 @@ impl Subscriber for Warnings {
     fn exit(&self, _: &Id) {}
 }
 
-const READ: [&str; 5] = [
+const READ: [&str; 14] = [
     "HTTPSVERIFY",
     "PYTHONHTTPSVERIFY",
     "SSL_CERT_FILE",
     "SSL_CERT_DIR",
     "SSLKEYLOGFILE",
+    "HTTPS_PROXY",
+    "https_proxy",
+    "HTTP_PROXY",
+    "http_proxy",
+    "ALL_PROXY",
+    "all_proxy",
+    "NO_PROXY",
+    "no_proxy",
+    "REQUEST_METHOD",
 ];
 const IS_CHILD: &str = "URLFETCH_TEST_IS_CHILD";
 /// Far beyond what a test takes: it turns one that hangs into one that fails.
