@@ -19,15 +19,17 @@
 //! [`fetch`] uses one [`Client`] for the process, which is as the environment says. A client of
 //! your own has roots, an identity and a policy of its own; [`RequestBuilder`] sets what holds for
 //! one call; [`Response`] has the [`Verdict`] on its peer, whether it was good or not;
-//! [`Error`] says what was tried and why it stopped. [`Client`] is a
-//! [`tower_service::Service`] too, so that tower's layers apply to it. For protocols other than
-//! HTTP, [`Client::connect`] and [`Client::wrap`] give the same verified TLS as a [`TlsStream`].
+//! [`Error`] says what was tried and why it stopped; [`AddressGuard`] keeps the URLs of strangers
+//! away from your own network. [`Client`] is a [`tower_service::Service`] too, so that tower's
+//! layers apply to it. For protocols other than HTTP, [`Client::connect`] and [`Client::wrap`] give
+//! the same verified TLS as a [`TlsStream`].
 //!
 //! # One fetch
 //!
 //! ```text
 //! fetch(url) -> RequestBuilder -> deadline starts
 //!   per hop:  open connection?  no -> resolve -> race the addresses -> TLS: judge the peer
+//!             may its address be dialled?  no -> refused, before a packet was sent
 //!             the peer is verified?  no -> refused, and nothing was sent
 //!             send -> head -> redirect?  follow, without credentials to another origin
 //! Response { status, headers, url, hops, verdict, timings, body }

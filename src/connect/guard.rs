@@ -390,3 +390,282 @@ impl From<Refused> for Error {
             .with_phase(Phase::Connect)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STRANGER: Asker = Asker::Host(IpAddr::V4(Ipv4Addr::new(8, 8, 8, 8)));
+    const NEIGHBOUR: Asker = Asker::Host(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 9)));
+    const OURSELVES: Asker = Asker::Host(IpAddr::V4(Ipv4Addr::LOCALHOST));
+
+    /// How a guard's word on an address begins after "is refused", or nothing if it may be dialled.
+    fn word(guard: &AddressGuard, host: &str, addresses: &[&str], asker: Asker) -> String {
+        let addresses: Vec<_> = addresses.iter().map(|each| each.parse().unwrap()).collect();
+        said(guard.admit(host, &addresses, asker))
+    }
+
+    fn said(outcome: Result<(), Refused>) -> String {
+        let Err(refused) = outcome else {
+            return String::new();
+        };
+        let shown = refused.to_string();
+        let (_, why) = shown.split_once("is refused ").unwrap();
+        why.to_owned()
+    }
+
+    #[test]
+    fn rules_hold_in_their_order() {
+        let public_only = AddressGuard::public_only;
+        let everything = AddressGuard::default;
+        let private = "by public_only: it is in 10.0.0.0/8, private use (RFC 1918)";
+        let loopback = "by public_only: it stands for 127.0.0.1, which is in 127.0.0.0/8, loopback";
+        #[rustfmt::skip]
+        let rows: &[(AddressGuard, &str, &str)] = &[
+            (everything(), "10.0.0.1:443", ""),
+            (everything(), "127.0.0.1:443", ""),
+            (everything(), "[fe80::1%2]:443", ""),
+            (public_only(), "8.8.8.8:443", ""),
+            (public_only(), "[2606:4700::1111]:1", ""),
+            (public_only(), "[64:ff9b::8.8.8.8]:1", ""),
+            (public_only(), "10.0.0.1:443", private),
+            (public_only(), "[::ffff:127.0.0.1]:443", loopback),
+            (public_only(), "[2606:4700::1111%1]:443", "by public_only: it is in ::/0, an address with a zone"),
+            // Allowed: the range, an address, the host.
+            (public_only().allow("10.0.0.0/8"), "10.255.0.1:443", ""),
+            (public_only().allow("10.0.0.0/8"), "[::ffff:10.255.0.1]:443", ""),
+            (public_only().allow("10.0.0.1"), "10.0.0.1:443", ""),
+            (public_only().allow("10.0.0.0/32"), "10.0.0.1:443", private),
+            (public_only().allow("fe80::/10"), "[fe80::1%2]:443", ""),
+            (public_only().allow_host("host.test"), "10.0.0.1:443", ""),
+            (public_only().allow_host("*.test"), "10.0.0.1:443", ""),
+            (public_only().allow_host("HOST.test."), "10.0.0.1:443", ""),
+            (public_only().allow_host("other.test"), "10.0.0.1:443", private),
+            (public_only().allow_host("10.0.0.1"), "10.0.0.1:443", private),
+            // A range of one family says nothing of the other, but for what is mapped.
+            (public_only().allow("::/0"), "10.0.0.1:443", private),
+            (public_only().allow("::/0"), "[::ffff:127.0.0.1]:443", loopback),
+            (public_only().allow("127.0.0.0/8"), "[::ffff:127.0.0.1]:443", ""),
+            (public_only().allow("127.0.0.0/8"), "[64:ff9b::127.0.0.1]:443", loopback),
+            (public_only().allow("127.0.0.0/8"), "[::127.0.0.1]:443", loopback),
+            (public_only().allow("127.0.0.0/8"), "[2002:7f00:1::]:443", loopback),
+            // Denied, whatever is allowed, in whatever form.
+            (everything().deny("8.8.8.8"), "8.8.8.8:443", "by deny: it is in 8.8.8.8/32"),
+            (everything().deny("8.8.8.8"), "8.8.4.4:443", ""),
+            (everything().deny("8.8.8.8").allow("8.8.8.8"), "8.8.8.8:443", "by deny: "),
+            (everything().allow("8.8.8.8").deny("8.8.0.0/16"), "8.8.8.8:443", "by deny: "),
+            (everything().allow_host("host.test").deny("8.8.0.0/16"), "8.8.8.8:443", "by deny: "),
+            (everything().deny("8.8.0.0/16"), "[::ffff:8.8.8.8]:443", "by deny: it is in 8.8.0.0/16"),
+            (everything().deny("8.8.0.0/16"), "[64:ff9b::8.8.8.8]:443", "by deny: "),
+            (everything().deny("8.8.0.0/16"), "[2002:808:808::1]:443", "by deny: "),
+            (everything().deny("8.8.0.0/16"), "[::8.8.8.8]:443", "by deny: "),
+            (everything().deny("8.8.0.0/16"), "[::ffff:0:8.8.8.8]:443", "by deny: "),
+            (everything().deny("::/0"), "[::ffff:8.8.8.8]:443", "by deny: it is in ::/0"),
+            (everything().deny("::/0"), "8.8.8.8:443", ""),
+            (everything().deny("::ffff:8.8.8.8"), "8.8.8.8:443", "by deny: "),
+            (everything().deny("fe80::1"), "[fe80::1%7]:443", "by deny: "),
+            // Ports hold for what is allowed too.
+            (everything().allow_port(443), "8.8.8.8:443", ""),
+            (everything().allow_port(443), "8.8.8.8:80", "by allow_port: the port is not among"),
+            (everything().allow_port(443).allow_port(80), "8.8.8.8:80", ""),
+            (public_only().allow_port(443), "10.0.0.1:443", private),
+            (public_only().allow_port(443).allow("10.0.0.1"), "10.0.0.1:22", "by allow_port: "),
+            (public_only().allow_port(443).allow_host("host.test"), "10.0.0.1:22", "by allow_port: "),
+            (everything().allow_port(443).deny("8.8.8.8"), "8.8.8.8:22", "by deny: "),
+        ];
+        for (guard, address, expected) in rows {
+            assert!(guard.clone().whole().is_ok());
+            let found = word(guard, "host.test", &[address], Asker::Caller);
+            assert_eq!(
+                found.is_empty(),
+                expected.is_empty(),
+                "{guard:?} {address} {found}"
+            );
+            assert!(found.starts_with(expected), "{guard:?} {address} {found}");
+        }
+    }
+
+    #[test]
+    fn a_redirect_leads_no_nearer_than_it_comes_from() {
+        let everything = AddressGuard::default;
+        let public = "after a redirect from a public address, 8.8.8.8: it is in ";
+        let farther = "after a redirect from 10.0.0.9, which is farther away: it is in ";
+        let unseen =
+            "after a redirect from a host behind a proxy, which counts as public: it is in ";
+        #[rustfmt::skip]
+        let rows: &[(AddressGuard, Asker, &str, &str)] = &[
+            (everything(), STRANGER, "1.1.1.1:443", ""),
+            (everything(), STRANGER, "10.0.0.1:443", public),
+            (everything(), STRANGER, "127.0.0.1:443", public),
+            (everything(), STRANGER, "169.254.169.254:443", public),
+            (everything(), STRANGER, "[::1]:443", public),
+            (everything(), STRANGER, "[fd00:ec2::254]:443", public),
+            (everything(), STRANGER, "[2606:4700::1111%1]:443", public),
+            (everything(), Asker::Unseen, "1.1.1.1:443", ""),
+            (everything(), Asker::Unseen, "10.0.0.1:443", unseen),
+            (everything(), NEIGHBOUR, "1.1.1.1:443", ""),
+            (everything(), NEIGHBOUR, "192.168.0.1:443", ""),
+            (everything(), NEIGHBOUR, "127.0.0.1:443", farther),
+            (everything(), NEIGHBOUR, "169.254.169.254:443", farther),
+            (everything(), OURSELVES, "127.0.0.2:443", ""),
+            (everything(), OURSELVES, "[::1]:443", ""),
+            (everything(), OURSELVES, "10.0.0.1:443", ""),
+            (everything(), Asker::Host("::ffff:10.0.0.9".parse().unwrap()), "10.0.0.1:443", ""),
+            (everything(), Asker::Host("::ffff:8.8.8.8".parse().unwrap()), "10.0.0.1:443",
+                "after a redirect from a public address, ::ffff:8.8.8.8: it is in "),
+            // What is allowed is allowed to everybody.
+            (everything().allow("10.0.0.0/8"), STRANGER, "10.0.0.1:443", ""),
+            (everything().allow_host("host.test"), STRANGER, "10.0.0.1:443", ""),
+            (everything().allow("10.0.0.0/8"), STRANGER, "127.0.0.1:443", public),
+            (AddressGuard::public_only(), OURSELVES, "127.0.0.1:443", "by public_only: it is in "),
+            (AddressGuard::public_only(), STRANGER, "1.1.1.1:443", ""),
+            (AddressGuard::public_only(), Asker::Unseen, "1.1.1.1:443", ""),
+        ];
+        for (guard, asker, address, expected) in rows {
+            let found = word(guard, "host.test", &[address], *asker);
+            assert_eq!(
+                found.is_empty(),
+                expected.is_empty(),
+                "{asker:?} {address} {found}"
+            );
+            assert!(found.starts_with(expected), "{asker:?} {address} {found}");
+        }
+    }
+
+    #[test]
+    fn one_refused_address_refuses_the_name() {
+        let guard = AddressGuard::public_only();
+        for answers in [
+            ["8.8.8.8:443", "10.0.0.1:443", "1.1.1.1:443"],
+            ["10.0.0.1:443", "8.8.8.8:443", "1.1.1.1:443"],
+            ["8.8.8.8:443", "1.1.1.1:443", "10.0.0.1:443"],
+        ] {
+            let answers = answers.map(|answer| answer.parse().unwrap());
+            let refused = guard.admit("host.test", &answers, Asker::Caller);
+            assert_eq!(
+                refused.unwrap_err().to_string(),
+                "dialling 10.0.0.1:443, one of 3 addresses of \"host.test\", is refused by \
+                 public_only: it is in 10.0.0.0/8, private use (RFC 1918)"
+            );
+        }
+        let mixed = ["8.8.8.8:443", "1.1.1.1:444"];
+        let port = AddressGuard::default().allow_port(443);
+        assert_ne!(word(&port, "host.test", &mixed, Asker::Caller), "");
+    }
+
+    #[test]
+    fn what_a_proxy_resolves_is_judged_by_what_is_known() {
+        let public_only = AddressGuard::public_only;
+        let everything = AddressGuard::default;
+        let (hidden, denying) = (
+            "by public_only: the proxy resolves",
+            "by deny: the proxy resolves",
+        );
+        #[rustfmt::skip]
+        let rows: &[(AddressGuard, &str, Asker, &str)] = &[
+            (everything(), "host.test", Asker::Caller, ""),
+            (everything(), "host.test", Asker::Unseen, ""),
+            (everything(), "10.0.0.1", Asker::Caller, ""),
+            (everything(), "10.0.0.1", Asker::Unseen, "after a redirect from a host behind a proxy"),
+            (everything(), "10.0.0.1", STRANGER, "after a redirect from a public address, 8.8.8.8"),
+            (everything(), "localhost", Asker::Caller, ""),
+            (everything(), "localhost", Asker::Unseen, "after a redirect from a host behind a proxy"),
+            (everything(), "A.LocalHost.", Asker::Unseen, "after a redirect from a host behind"),
+            (everything(), "notlocalhost", Asker::Unseen, ""),
+            (everything(), "localhost.test", Asker::Unseen, ""),
+            (everything().deny("10.0.0.0/8"), "host.test", Asker::Caller, denying),
+            (everything().deny("10.0.0.0/8"), "8.8.8.8", Asker::Caller, ""),
+            (everything().deny("10.0.0.0/8"), "10.0.0.1", Asker::Caller, "by deny: it is in 10.0.0.0/8"),
+            (everything().deny("10.0.0.0/8").proxy_guards(), "host.test", Asker::Caller, ""),
+            (everything().deny("10.0.0.0/8").proxy_guards(), "10.0.0.1", Asker::Caller, "by deny: "),
+            (everything().allow_port(443), "host.test", Asker::Caller, ""),
+            (everything().allow_port(80), "host.test", Asker::Caller, "by allow_port: "),
+            (everything().allow_port(80).proxy_guards(), "host.test", Asker::Caller, "by allow_port: "),
+            (public_only(), "host.test", Asker::Caller, hidden),
+            (public_only(), "host.test", Asker::Unseen, hidden),
+            (public_only(), "8.8.8.8", Asker::Caller, ""),
+            (public_only(), "2606:4700::1111", Asker::Unseen, ""),
+            (public_only(), "10.0.0.1", Asker::Caller, "by public_only: it is in 10.0.0.0/8"),
+            (public_only(), "localhost", Asker::Caller, "by public_only: it is in 127.0.0.0/8"),
+            (public_only().proxy_guards(), "host.test", Asker::Caller, ""),
+            (public_only().proxy_guards(), "host.test", Asker::Unseen, ""),
+            (public_only().proxy_guards(), "10.0.0.1", Asker::Caller, "by public_only: it is in "),
+            (public_only().proxy_guards(), "localhost", Asker::Caller, "by public_only: it is in "),
+            (public_only().allow_host("host.test"), "host.test", Asker::Caller, ""),
+            (public_only().allow_host("host.test"), "other.test", Asker::Caller, hidden),
+            (public_only().allow_host("localhost"), "localhost", Asker::Caller, ""),
+            (public_only().allow("127.0.0.0/8"), "localhost", Asker::Caller, ""),
+            (public_only().allow("10.0.0.0/8"), "host.test", Asker::Caller, hidden),
+            (public_only().allow_host("host.test").deny("10.0.0.1"), "host.test", Asker::Caller, denying),
+        ];
+        for (guard, host, asker, expected) in rows {
+            let found = said(guard.admit_unseen(host, 443, *asker));
+            assert_eq!(
+                found.is_empty(),
+                expected.is_empty(),
+                "{guard:?} {host} {found}"
+            );
+            assert!(found.starts_with(expected), "{guard:?} {host} {found}");
+        }
+        let refused = public_only().admit_unseen("host.test", 443, Asker::Caller);
+        let error = Error::from(refused.unwrap_err());
+        assert_eq!(error.kind(), ErrorKind::AddressRefused);
+        assert_eq!(
+            error.to_string(),
+            "asking a proxy for \"host.test\", port 443, is refused by public_only: the proxy \
+             resolves the name, and nobody here sees the address\n\
+             hint: if the proxy refuses such addresses itself, say so by \
+             AddressGuard::proxy_guards"
+        );
+    }
+
+    #[test]
+    fn the_first_text_that_cannot_be_read_is_the_error() {
+        for (guard, says) in [
+            (
+                AddressGuard::default().allow("10.0.0.1/8").deny("x"),
+                "\"10.0.0.1/8\" in an address guard is neither",
+            ),
+            (
+                AddressGuard::default().deny("\u{1b}[2J"),
+                "\"\\u{1b}[2J\" in an address guard is neither",
+            ),
+            (
+                AddressGuard::default().allow_host("a/b").allow("10/8"),
+                "the host pattern \"a/b\" is neither",
+            ),
+        ] {
+            let error = guard.whole().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Config);
+            assert!(error.to_string().starts_with(says), "{error}");
+        }
+        let long = AddressGuard::default().allow("1".repeat(10_000));
+        assert!(long.whole().unwrap_err().to_string().len() < 500);
+        // Twice is once.
+        let twice = AddressGuard::public_only().allow("::1").allow("::1");
+        let twice = twice.allow_host("a.test").allow_host("A.test");
+        assert!(twice.whole().is_ok());
+    }
+
+    #[test]
+    fn a_literal_is_named_once_and_a_host_is_shown_as_it_is_fit_to_be() {
+        let guard = AddressGuard::public_only();
+        for (host, address, says) in [
+            (
+                "10.0.0.1",
+                "10.0.0.1:443",
+                "dialling 10.0.0.1:443 is refused by",
+            ),
+            ("::1", "[::1]:443", "dialling [::1]:443 is refused by"),
+            (
+                "a\u{1b}\"b",
+                "10.0.0.1:443",
+                "dialling 10.0.0.1:443 for \"a\\u{1b}\\u{22}b\" is refused by",
+            ),
+        ] {
+            let refused = guard.admit(host, &[address.parse().unwrap()], Asker::Caller);
+            let refused = refused.unwrap_err();
+            assert!(refused.to_string().starts_with(says), "{refused}");
+        }
+    }
+}

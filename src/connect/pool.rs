@@ -217,8 +217,11 @@ mod tests {
     use tokio::io::AsyncReadExt;
     use tokio::net::{TcpListener, TcpStream};
 
-    use super::super::{Connected, Origin, Stream, Transport, Trust};
+    use super::super::{
+        AddressGuard, Asker, Connected, Origin, Proxies, Resolver, Route, Stream, Transport, Trust,
+    };
     use super::*;
+    use crate::error::ErrorKind;
     use crate::tls::demand::Demand;
     use crate::tls::{self, Policy};
 
@@ -260,6 +263,38 @@ mod tests {
         assert_eq!(server.read(&mut [0]).await.unwrap(), 0);
     }
 
+    #[tokio::test]
+    async fn an_open_connection_is_kept_from_whoever_may_not_be_sent_there() {
+        let pool = Pool::new(Keep::default());
+        let (_server, host) = pool.idle_connection("ours.example").await;
+        let connector = Connector {
+            route: Route {
+                resolver: Resolver::default(),
+                guard: AddressGuard::default(),
+                proxies: Proxies::none(),
+            },
+            timeout: limits::CONNECT,
+            trust: trust(),
+        };
+        let target = target("ours.example");
+        let wanted = |asker| Wanted {
+            target: &target,
+            asker,
+            deadline: Deadline::start(limits::DEADLINE),
+        };
+        let mut timings = Timings::default();
+        for _ in 0..2 {
+            let sent = wanted(Asker::Host([8, 8, 8, 8].into()));
+            let checkout = pool.checkout(&connector, sent, Choice::Any, &mut timings);
+            let error = checkout.await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::AddressRefused, "{error}");
+        }
+        let asked = wanted(Asker::Caller);
+        let checkout = pool.checkout(&connector, asked, Choice::Any, &mut timings);
+        assert!(checkout.await.unwrap().is_reused());
+        assert!(!matches!(host.next(Choice::Any, false), Next::Open(_)));
+    }
+
     impl Pool {
         fn len(&self) -> usize {
             self.hosts.lock().unwrap().by_key.len()
@@ -279,7 +314,7 @@ mod tests {
             let connected = Connected {
                 stream,
                 remote,
-                host: None,
+                host: Some(remote),
             };
             host.opened(connected, place, deadline).await.unwrap();
             (listener.accept().await.unwrap().0, host)
@@ -287,17 +322,12 @@ mod tests {
     }
 
     fn target(host: &str) -> Target {
-        static TRUST: LazyLock<Trust> = LazyLock::new(|| {
-            Trust::new(
-                None,
-                None,
-                Policy::default(),
-                vec![],
-                tls::Clock::default(),
-                None,
-            )
-            .unwrap()
-        });
+        static TRUST: LazyLock<Trust> = LazyLock::new(trust);
         TRUST.target(Origin::tls(host, 443).unwrap(), Demand::Verified)
+    }
+
+    fn trust() -> Trust {
+        let (policy, clock) = (Policy::default(), tls::Clock::default());
+        Trust::new(None, None, policy, vec![], clock, None).unwrap()
     }
 }

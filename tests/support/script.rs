@@ -3,7 +3,7 @@
 
 use std::future::Future;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::{Arc, LazyLock, Mutex};
 use std::task::{Context, Poll};
@@ -93,6 +93,14 @@ impl Server {
         Self::start("https", Some("http/1.1"), answering(answer)).await
     }
 
+    /// The same at another address of this machine's.
+    pub(crate) async fn tls_at(
+        ip: IpAddr,
+        answer: impl Fn(&Received) -> (Vec<u8>, Then) + Send + Sync + 'static,
+    ) -> Self {
+        Self::start_at(ip, "https", Some("http/1.1"), answering(answer)).await
+    }
+
     /// h2 over TLS: each request is answered by a task of its own.
     pub(crate) async fn h2<F>(
         answer: impl Fn(Received, h2::server::SendResponse<Bytes>) -> F + Send + Sync + 'static,
@@ -119,8 +127,20 @@ impl Server {
     where
         F: Future<Output = ()> + Send + 'static,
     {
+        Self::start_at(Ipv4Addr::LOCALHOST.into(), scheme, protocol, script).await
+    }
+
+    async fn start_at<F>(
+        ip: IpAddr,
+        scheme: &'static str,
+        protocol: Option<&'static str>,
+        script: impl Fn(Talk) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
         let script = Arc::new(script);
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let listener = TcpListener::bind((ip, 0)).await.unwrap();
         let addr = listener.local_addr().unwrap();
         let acceptor = protocol.map(|protocol| PKI.acceptor(protocol));
         let seen: Arc<Seen> = Arc::default();
