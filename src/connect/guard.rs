@@ -27,10 +27,12 @@ use crate::tls::shown::Shown;
 /// | [`default`](Self::default) | whatever the caller's own URL leads to. A redirect may lead as far away as it comes from, or farther, and never nearer: a public host sends nobody to a private, loopback or link-local address, and a host of a private network sends nobody to a loopback or link-local one. |
 /// | [`public_only`](Self::public_only) | public addresses alone |
 ///
-/// What is public and what is not is as IANA's special-purpose address registries of 2025-10-09 say
-/// (RFC 6890), and so it is with multicast, site-local and all of IPv6 outside of `2000::/3`. An
-/// IPv4-mapped address, and one of NAT64 (`64:ff9b::/96`), is what the IPv4 address in it is; 6to4,
-/// Teredo and the like are never public, nor is an address with a zone. The order of the rules:
+/// Public is what IANA's special-purpose address registries of 2025-10-09 (RFC 6890) call globally
+/// reachable or do not list, but for multicast, site-local, all of IPv6 outside of `2000::/3`, what
+/// only one's own network answers, and the addresses at which clouds answer their virtual machines
+/// (Azure's would be public: `168.63.129.16`). An IPv4-mapped address, and one of NAT64
+/// (`64:ff9b::/96`), is what the IPv4 address in it is; 6to4, Teredo and the like are never public,
+/// nor is an address with a zone. The order of the rules:
 ///
 /// 1. what [`deny`](Self::deny) names is refused;
 /// 2. once [`allow_port`](Self::allow_port) was called, so is every port that it does not name;
@@ -50,10 +52,12 @@ use crate::tls::shown::Shown;
 ///
 /// It says where a connection may go, not what is behind it: a public address may be that of your
 /// own load balancer, or of somebody who forwards; [`deny`](Self::deny) those. NAT64 and tunnels
-/// under a prefix of a network's own look like any other address. DNS itself is asked about every
-/// name, which a stranger may notice. A stream given to [`Client::wrap`](crate::Client::wrap) was
-/// dialled by somebody else, and other clients in the process have guards of their own. A firewall
-/// round the service does what no code in it can.
+/// under a prefix of a network's own look like any other address. Where the network gives public
+/// hosts addresses that are not (DNS64 by `64:ff9b:1::/48`, a VPN that answers with `198.18.0.0/15`),
+/// somebody has to [`allow`](Self::allow) those, and nobody here sees what is behind them. DNS itself
+/// is asked about every name, which a stranger may notice. A stream given to
+/// [`Client::wrap`](crate::Client::wrap) was dialled by somebody else, and other clients in the
+/// process have guards of their own. A firewall round the service does what no code in it can.
 ///
 /// # Examples
 ///
@@ -188,9 +192,8 @@ impl AddressGuard {
         addresses: &[SocketAddr],
         asker: Asker,
     ) -> Result<(), Refused> {
-        let exempt = *self.hosts.of_host(host);
         addresses.iter().try_for_each(|address| {
-            self.judge(address, exempt, asker).map_err(|why| Refused {
+            self.judge(host, address, asker).map_err(|why| Refused {
                 host: host.to_owned(),
                 tried: Tried::Address(*address, addresses.len()),
                 why,
@@ -224,9 +227,9 @@ impl AddressGuard {
         }
     }
 
-    fn judge(&self, address: &SocketAddr, exempt: bool, asker: Asker) -> Result<(), Why> {
+    fn judge(&self, host: &str, address: &SocketAddr, asker: Asker) -> Result<(), Why> {
         let ip = address.ip();
-        // What it is dialled as, as well as what it may come out as.
+        // What it is dialled as, and what it may come out as.
         let forms = [Some(ip), special::held(ip).map(IpAddr::V4)];
         let denies = |net: &&Net| forms.iter().flatten().any(|form| net.contains(*form));
         if let Some(net) = self.deny.iter().find(denies) {
@@ -235,30 +238,23 @@ impl AddressGuard {
         if let Some(why) = self.refuse_port(address.port()) {
             return Err(why);
         }
-        let canonical = ip.to_canonical();
-        if exempt || self.allow.iter().any(|net| net.contains(canonical)) {
+        if asker == Asker::Caller && !self.public_only {
             return Ok(());
         }
-        let sender = match asker {
-            // The default, on a path that every request takes.
-            Asker::Caller if !self.public_only => return Ok(()),
-            Asker::Caller | Asker::Unseen => None,
-            Asker::Host(host) => Some(Place::of(host.to_canonical())),
-        };
-        let place = Place::of_socket(address);
-        if self.public_only {
-            return match place.is_public() {
-                true => Ok(()),
-                false => Err(Why::NotPublic(place)),
-            };
+        let canonical = ip.to_canonical();
+        if self.allow.iter().any(|net| net.contains(canonical)) || *self.hosts.of_host(host) {
+            return Ok(());
         }
-        let may = match sender {
-            Some(sender) => sender.may_send_to(place),
-            None => place.is_public(),
+        let place = Place::of_socket(address);
+        let may = match asker {
+            _ if self.public_only => place.is_public(),
+            Asker::Host(sender) => Place::of(sender.to_canonical()).may_send_to(place),
+            Asker::Caller | Asker::Unseen => place.is_public(),
         };
-        match may {
-            true => Ok(()),
-            false => Err(Why::SentBy(asker, place)),
+        match (may, self.public_only) {
+            (true, _) => Ok(()),
+            (false, true) => Err(Why::NotPublic(place)),
+            (false, false) => Err(Why::SentBy(asker, place)),
         }
     }
 
@@ -280,7 +276,10 @@ fn known(host: &str) -> Option<IpAddr> {
     if name.eq_ignore_ascii_case("localhost") || is_below(".localhost") {
         return Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
     }
-    host.parse().ok()
+    let bare = name
+        .strip_prefix('[')
+        .and_then(|name| name.strip_suffix(']'));
+    bare.unwrap_or(name).parse().ok()
 }
 
 fn unreadable(net: &str) -> Error {
@@ -606,6 +605,12 @@ mod tests {
                 "{guard:?} {host} {found}"
             );
             assert!(found.starts_with(expected), "{guard:?} {host} {found}");
+        }
+        for host in ["[::1]", "[::ffff:127.0.0.1]", "127.0.0.1."] {
+            let refused = public_only()
+                .proxy_guards()
+                .admit_unseen(host, 443, Asker::Caller);
+            assert_ne!(said(refused), "", "{host}");
         }
         let refused = public_only().admit_unseen("host.test", 443, Asker::Caller);
         let error = Error::from(refused.unwrap_err());

@@ -73,7 +73,7 @@ impl Place {
     }
 }
 
-/// The range, what it is called, and by which RFC.
+/// The range, what it is called, and by whom.
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(v4) = self.inside {
@@ -81,8 +81,10 @@ impl fmt::Display for Place {
         } else {
             f.write_str("it is ")?;
         }
-        let Row { net, name, rfc, .. } = self.row;
-        write!(f, "in {net}, {name} ({rfc})")
+        let Row {
+            net, name, source, ..
+        } = self.row;
+        write!(f, "in {net}, {name} ({source})")
     }
 }
 
@@ -114,7 +116,8 @@ enum Reach {
 struct Row {
     net: Net,
     name: &'static str,
-    rfc: &'static str,
+    /// The RFC, or whose it is.
+    source: &'static str,
     kind: Kind,
 }
 
@@ -145,11 +148,17 @@ impl Row {
     }
 }
 
-const fn v4(octets: [u8; 4], length: u8, kind: Kind, name: &'static str, rfc: &'static str) -> Row {
+const fn v4(
+    octets: [u8; 4],
+    length: u8,
+    kind: Kind,
+    name: &'static str,
+    source: &'static str,
+) -> Row {
     Row {
         net: Net::v4(octets, length),
         name,
-        rfc,
+        source,
         kind,
     }
 }
@@ -159,32 +168,35 @@ const fn v6(
     length: u8,
     kind: Kind,
     name: &'static str,
-    rfc: &'static str,
+    source: &'static str,
 ) -> Row {
     Row {
         net: Net::v6(segments, length),
         name,
-        rfc,
+        source,
         kind,
     }
 }
 
 /// All of IANA's IPv4 and IPv6 Special-Purpose Address Registries (RFC 6890, RFC 8190) as of
-/// 2025-10-09; what is special by another document; and the public rest. Of several rows that cover
-/// an address the one with the longest prefix counts.
+/// 2025-10-09; what is special by another document; where clouds answer their virtual machines with
+/// what no stranger is to see, by their own documents; and the public rest. Of several rows that
+/// cover an address the one with the longest prefix counts.
 ///
 /// What the registries call globally reachable is public here, with two exceptions. An anycast
 /// service of routers and relays is answered by the nearest one, which is the caller's own: PCP,
 /// TURN, DNS-SD. And an ORCHID or a DET names somebody and leads nowhere (RFC 7343 §1).
 #[rustfmt::skip]
-static ROWS: [Row; 58] = [
+static ROWS: [Row; 62] = [
     v4([0, 0, 0, 0], 0, Kind::Public, "the IPv4 internet", "RFC 791"),
     // A connection to it reaches this host.
     v4([0, 0, 0, 0], 8, Kind::Machine, "this network", "RFC 791 §3.2"),
     v4([0, 0, 0, 0], 32, Kind::Machine, "this host on this network", "RFC 1122 §3.2.1.3"),
     v4([10, 0, 0, 0], 8, Kind::Site, "private use", "RFC 1918"),
     v4([100, 64, 0, 0], 10, Kind::Site, "shared address space of carriers", "RFC 6598"),
+    v4([100, 100, 100, 200], 32, Kind::Link, "metadata of virtual machines", "Alibaba Cloud"),
     v4([127, 0, 0, 0], 8, Kind::Machine, "loopback", "RFC 1122 §3.2.1.3"),
+    v4([168, 63, 129, 16], 32, Kind::Link, "platform of virtual machines", "Azure"),
     v4([169, 254, 0, 0], 16, Kind::Link, "link-local, where clouds keep their metadata", "RFC 3927"),
     v4([172, 16, 0, 0], 12, Kind::Site, "private use", "RFC 1918"),
     v4([192, 0, 0, 0], 24, Kind::Unclear, "IETF protocol assignments", "RFC 6890 §2.1"),
@@ -236,6 +248,8 @@ static ROWS: [Row; 58] = [
     v6([0x3fff, 0, 0, 0, 0, 0, 0, 0], 20, Kind::Unclear, "documentation", "RFC 9637"),
     v6([0x5f00, 0, 0, 0, 0, 0, 0, 0], 16, Kind::Unclear, "segment routing", "RFC 9602"),
     v6([0xfc00, 0, 0, 0, 0, 0, 0, 0], 7, Kind::Site, "unique local", "RFC 4193"),
+    v6([0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254], 128, Kind::Link, "metadata of virtual machines", "Amazon EC2"),
+    v6([0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254], 128, Kind::Link, "metadata of virtual machines", "Google Cloud"),
     v6([0xfe80, 0, 0, 0, 0, 0, 0, 0], 10, Kind::Link, "link-local", "RFC 4291 §2.5.6"),
     v6([0xfec0, 0, 0, 0, 0, 0, 0, 0], 10, Kind::Site, "site-local, deprecated", "RFC 3879"),
     v6([0xff00, 0, 0, 0, 0, 0, 0, 0], 8, Kind::Unclear, "multicast", "RFC 4291 §2.7"),
@@ -269,14 +283,15 @@ mod tests {
     /// Every range by its text, with an address of it that no narrower one covers, and how that is
     /// treated: as a place to go to, and as one to come from.
     #[rustfmt::skip]
-    const TREATED: [(&str, &str, Reach, Reach); 58] = [
+    const TREATED: [(&str, &str, Reach, Reach); 62] = [
         ("0.0.0.0/0", "1.1.1.1", Reach::World, Reach::World),
         ("0.0.0.0/8", "0.0.0.1", Reach::Machine, Reach::Machine),
         ("0.0.0.0/32", "0.0.0.0", Reach::Machine, Reach::Machine),
         ("10.0.0.0/8", "10.1.2.3", Reach::Site, Reach::Site),
-        // Alibaba's metadata.
-        ("100.64.0.0/10", "100.100.100.200", Reach::Site, Reach::Site),
+        ("100.64.0.0/10", "100.100.100.201", Reach::Site, Reach::Site),
+        ("100.100.100.200/32", "100.100.100.200", Reach::Link, Reach::Link),
         ("127.0.0.0/8", "127.0.0.53", Reach::Machine, Reach::Machine),
+        ("168.63.129.16/32", "168.63.129.16", Reach::Link, Reach::Link),
         ("169.254.0.0/16", "169.254.169.254", Reach::Link, Reach::Link),
         ("172.16.0.0/12", "172.17.0.1", Reach::Site, Reach::Site),
         ("192.0.0.0/24", "192.0.0.192", Reach::Site, Reach::World),
@@ -325,8 +340,9 @@ mod tests {
         ("2620:4f:8000::/48", "2620:4f:8000::6", Reach::World, Reach::World),
         ("3fff::/20", "3fff:fff::1", Reach::Site, Reach::World),
         ("5f00::/16", "5f00::1", Reach::Site, Reach::World),
-        // Amazon's metadata.
-        ("fc00::/7", "fd00:ec2::254", Reach::Site, Reach::Site),
+        ("fc00::/7", "fd00:ec2::253", Reach::Site, Reach::Site),
+        ("fd00:ec2::254/128", "fd00:ec2::254", Reach::Link, Reach::Link),
+        ("fd20:ce::254/128", "fd20:ce::254", Reach::Link, Reach::Link),
         ("fe80::/10", "fe80::1", Reach::Link, Reach::Link),
         ("fec0::/10", "fec0::1", Reach::Site, Reach::Site),
         ("ff00::/8", "ff0e::1", Reach::Site, Reach::World),
