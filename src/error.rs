@@ -82,7 +82,7 @@ pub enum ErrorKind {
     /// The body's content coding is unknown, doubled or broken, or the body is not the JSON that was
     /// asked for.
     Decode,
-    /// The host's name has no addresses.
+    /// The host's name has no addresses, or its resolver failed.
     Dns,
     /// The request cannot be written as asked.
     InvalidRequest,
