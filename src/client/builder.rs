@@ -236,7 +236,7 @@ impl ClientBuilder {
         self
     }
 
-    /// How long getting a connection may take, name, TCP and TLS together; 10 s unless said
+    /// How long getting a connection may take, name, TCP, proxy and TLS together; 10 s unless said
     /// otherwise.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;

@@ -190,6 +190,27 @@ static NATIVE: blocking::Once<Result<RootStore>> = blocking::Once::new();
 mod tests {
     use super::*;
 
+    /// Whatever is demanded of the same host as an origin: no verifier, no tickets and no certificate
+    /// of ours are shared.
+    #[cfg(feature = "lab")]
+    #[tokio::test]
+    async fn a_proxys_tls_is_nobody_elses() {
+        let root = rcgen::generate_simple_self_signed(["root.test".to_owned()]).unwrap();
+        let roots = RootStore::empty().add_der(root.cert.der()).unwrap();
+        let (policy, clock) = (Policy::default(), Clock::default());
+        let trust = Trust::new(Some(roots), None, policy, vec![], clock).unwrap();
+        let at = Origin::tls("both.test", 443).unwrap();
+        let proxys = trust.tls_to_proxy(&at).await.unwrap();
+        for demand in [Demand::Verified, Demand::Reported] {
+            let target = trust.target(at.clone(), demand);
+            assert!(!Arc::ptr_eq(&proxys, &target.tls().await.unwrap()));
+        }
+        assert!(Arc::ptr_eq(
+            &proxys,
+            &trust.tls_to_proxy(&at).await.unwrap()
+        ));
+    }
+
     #[test]
     fn a_target_is_an_origin_a_demand_and_a_policy() {
         let trust = || {

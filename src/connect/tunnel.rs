@@ -66,7 +66,8 @@ impl Answer {
                 Err(Denied::Malformed("bytes follow the head of a tunnel"))
             }
             200..=299 => Ok(()),
-            407 if gave_credentials => Err(Denied::Unrecognized),
+            // tinyproxy knows 407 only for who gave none.
+            401 | 407 if gave_credentials => Err(Denied::Unrecognized),
             407 => Err(Denied::Unauthorized),
             101 => Err(Denied::Malformed(
                 "it switches to a protocol that nobody asked for",
@@ -211,6 +212,7 @@ mod tests {
             ),
             (401, 0, false, Some("refused a tunnel to o: 401")),
             (407, 9, false, Some("wants a user name")),
+            (401, 0, true, Some("does not take the user name")),
             (407, 0, true, Some("does not take the user name")),
             (503, 0, true, Some("refused a tunnel to o: 503")),
             (999, 0, true, Some("refused a tunnel to o: 999")),
