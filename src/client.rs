@@ -61,11 +61,13 @@ pub(crate) struct Shared {
 }
 
 impl Client {
-    /// A client that is as the environment says: HTTPSVERIFY, SSL_CERT_FILE, SSL_CERT_DIR.
+    /// A client that is as the environment says: HTTPSVERIFY, SSL_CERT_FILE, SSL_CERT_DIR,
+    /// HTTPS_PROXY, ALL_PROXY, NO_PROXY.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`] if HTTPSVERIFY is neither unset, empty, `1` nor `0`.
+    /// [`ErrorKind::Config`] if HTTPSVERIFY is neither unset, empty, `1` nor `0`, or the proxy cannot
+    /// be used.
     pub fn new() -> Result<Self> {
         Self::builder().build_as(Said::Nothing)
     }

@@ -28,7 +28,7 @@
 //!
 //! ```text
 //! fetch(url) -> RequestBuilder -> deadline starts
-//!   per hop:  open connection?  no -> resolve -> race the addresses -> TLS: judge the peer
+//!   per hop:  open connection?  no -> proxy? -> resolve -> race the addresses -> TLS: judge the peer
 //!             may its address be dialled?  no -> refused, before a packet was sent
 //!             the peer is verified?  no -> refused, and nothing was sent
 //!             send -> head -> redirect?  follow, without credentials to another origin
@@ -43,6 +43,14 @@
 //! | `HTTPSVERIFY` | `1`: nobody in the process may do without verification. `0`: what does not ask for it is only reported. Anything else but empty is an error. |
 //! | `SSL_CERT_FILE`, `SSL_CERT_DIR` | PEM roots in place of the platform's; what is named and missing is an error. |
 //! | `SSLKEYLOGFILE` | where a client built with [`ClientBuilder::key_log`] writes the secrets of its TLS sessions. Without that call it has no effect. |
+//! | `HTTPS_PROXY`, `HTTP_PROXY` | The proxy for URLs of that scheme, as [`ClientBuilder::proxy`] takes it. `HTTP_PROXY` is read only by a client that may fetch http, and not in a CGI program (where `REQUEST_METHOD` is set), which has it from whoever sends a header `Proxy`; `http_proxy` is. |
+//! | `ALL_PROXY` | The proxy for URLs whose scheme has none of its own. |
+//! | `NO_PROXY` | Hosts that are reached without these proxies, as [`ClientBuilder::proxy_bypass`] takes them. Loopback is no exception unless it is named. |
+//!
+//! Each of the last four is read in capitals first, then in small letters; one that is empty counts
+//! as unset. A proxy that is named and cannot be used is an error, never the direct way. They are
+//! read when the client is built, and not by one that says
+//! [`proxy`](ClientBuilder::proxy) or [`no_proxy`](ClientBuilder::no_proxy).
 //!
 //! # Log
 //!
