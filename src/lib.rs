@@ -50,7 +50,8 @@
 //! Each of the last four is read in capitals first, then in small letters; one that is empty counts
 //! as unset. A proxy that is named and cannot be used is an error, never the direct way. They are
 //! read when the client is built, and not by one that says
-//! [`proxy`](ClientBuilder::proxy) or [`no_proxy`](ClientBuilder::no_proxy).
+//! [`proxy`](ClientBuilder::proxy) or [`no_proxy`](ClientBuilder::no_proxy). What Windows and macOS
+//! have set for the whole system is not read.
 //!
 //! # Log
 //!

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use super::guard::Asker;
 use super::stream::Traffic;
 use crate::tls::Peer;
 use crate::tls::callbacks::Credential;
@@ -18,7 +19,7 @@ pub(crate) struct Facts {
     /// What is at the other end of its TCP: the host, or a proxy.
     pub(crate) remote: SocketAddr,
     /// Where the host itself is; `None` if a proxy keeps that to itself.
-    pub(crate) host: Option<SocketAddr>,
+    pub(super) host: Option<SocketAddr>,
     pub(crate) verdict: Option<Arc<Verdict>>,
     /// With the same verdict; `None` without TLS.
     pub(crate) peer: Option<Peer>,
@@ -29,6 +30,14 @@ pub(crate) struct Facts {
 }
 
 impl Facts {
+    /// Who asks for what a redirect of this host's leads to.
+    pub(crate) fn asker(&self) -> Asker {
+        match self.host {
+            Some(address) => Asker::Host(address.ip()),
+            None => Asker::Unseen,
+        }
+    }
+
     /// Whether its handshake resumed a session; `None` without TLS.
     pub(crate) fn tls_resumed(&self) -> Option<bool> {
         self.peer.as_ref().map(Peer::is_resumed)

@@ -179,3 +179,71 @@ impl Through<'_> {
         error.on_the_way(self.proxy, self.wanted.target.origin())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connect::guard::Asker;
+    use crate::connect::origin::Origin;
+    use crate::limits::Deadline;
+    use crate::tls::demand::Demand;
+    use crate::tls::{Clock, Policy};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    /// What the next hop is judged by: who resolved the name knows where the host is.
+    #[tokio::test]
+    async fn where_the_host_is_only_who_resolved_its_name_knows() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let at = listener.local_addr().unwrap();
+        let (policy, clock) = (Policy::default(), Clock::default());
+        let trust = Trust::new(None, None, policy, vec![], clock).unwrap();
+        let mut resolver = Resolver::default();
+        let address: SocketAddr = "192.0.2.1:443".parse().unwrap();
+        resolver.fix("name.test", [address]);
+        let literal: SocketAddr = "[2001:db8::1]:443".parse().unwrap();
+        for (scheme, host, expected) in [
+            ("http", "name.test", None),
+            ("http", "[2001:db8::1]", Some(literal)),
+            ("socks5h", "name.test", None),
+            ("socks5h", "[2001:db8::1]", Some(literal)),
+            ("socks5", "name.test", Some(address)),
+            ("socks5", "[2001:db8::1]", Some(literal)),
+        ] {
+            let proxy = Proxy::parse(&format!("{scheme}://{at}")).unwrap();
+            let target = trust.target(Origin::tls(host, 443).unwrap(), Demand::Verified);
+            let through = Through {
+                proxy: &proxy,
+                resolver: &resolver,
+                guard: &AddressGuard::default(),
+                trust: &trust,
+                wanted: Wanted {
+                    target: &target,
+                    asker: Asker::Caller,
+                    deadline: Deadline::start(limits::DEADLINE),
+                },
+            };
+            let serving = async {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let answers: [&[u8]; 2] = match proxy.speaks {
+                    Speaks::Socks5 | Speaks::Socks5h => [&[5, 0], &[5, 0, 0, 1, 0, 0, 0, 0, 0, 0]],
+                    Speaks::Http | Speaks::Https => [b"HTTP/1.1 200 OK\r\n", b"\r\n"],
+                };
+                for answer in answers {
+                    stream.read_u8().await.unwrap();
+                    stream.write_all(answer).await.unwrap();
+                }
+                stream
+            };
+            let mut timings = Timings::default();
+            let (opened, _stream) = tokio::join!(through.open(&mut timings), serving);
+            let opened = opened.unwrap();
+            assert_eq!(
+                (opened.remote, opened.host),
+                (at, expected),
+                "{scheme} {host}"
+            );
+            assert!(timings.connect().is_some() && timings.tls().is_none());
+        }
+    }
+}
