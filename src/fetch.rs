@@ -388,3 +388,41 @@ fn unwritable() -> Error {
 
 /// Methods whose meaning is in their payload (RFC 9110 §9.3, RFC 5789).
 const EXPECT_PAYLOAD: [Method; 3] = [Method::POST, Method::PUT, Method::PATCH];
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use crate::Client;
+    use crate::timings::tests::READ;
+
+    /// One read begins the wait for the head, which the deadline is looked at by too, and one ends
+    /// it.
+    #[tokio::test]
+    async fn on_an_open_connection_timings_read_the_clock_twice() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let server = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = Vec::new();
+            for _ in 0..2 {
+                while !request.ends_with(b"\r\n\r\n") {
+                    request.push(stream.read_u8().await.unwrap());
+                }
+                request.clear();
+                let reply = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+                stream.write_all(reply).await.unwrap();
+            }
+        });
+        let client = Client::builder().allow_http(true).build().unwrap();
+        for reused in [false, true] {
+            READ.set(0);
+            let response = client.fetch(&url).await.unwrap();
+            assert_eq!(response.timings().connection_reused(), reused);
+            assert_eq!(response.timings().connect().is_some(), !reused);
+            assert_eq!(READ.get(), 2);
+        }
+        server.await.unwrap();
+    }
+}

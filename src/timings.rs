@@ -92,7 +92,7 @@ impl fmt::Display for Phase {
 /// let response = urlfetch::fetch("https://example.com/").await?;
 /// println!("head: {}", response.timings());
 /// let content = response.content().await?;
-/// // total 61.4ms: dns 8.2ms, connect 11ms, tls 14.3ms, first_byte 25.1ms, body 2.3ms;
+/// // total 62.3ms: dns 8.2ms, connect 11.0ms, tls 14.3ms, first_byte 25.1ms, body 2.3ms;
 /// // 142 bytes sent, 1256 received; new connection, full handshake
 /// println!("all: {}", content.timings);
 /// # Ok(())

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
+use std::time::Duration;
 
 use tracing::Level;
 use urlfetch::Client;
@@ -126,6 +127,88 @@ async fn a_fetch_is_one_span_and_a_hop_is_one_in_it() {
             );
         }
     }
+}
+
+/// To the last digit what the program itself is told.
+#[tokio::test]
+async fn spans_and_events_carry_them() {
+    let (log, _guard) = Log::capture(Level::DEBUG);
+    let lab = Lab::start().await.unwrap();
+    let client = lab.client().unwrap();
+    let away = lab.url_to(Scenario::GoodHttp1, "/redirect/1");
+    let response = client.fetch(away).await.unwrap();
+    let head = *response.timings();
+    let hop = *response.hops()[0].timings();
+    let all = response.content().await.unwrap().timings;
+    let short = client.fetch(lab.url(Scenario::ShortBody)).await.unwrap();
+    let error = short.content().await.unwrap_err();
+    let records = log.ours();
+    let find = |name: &str, nth: usize| {
+        let mut found = records.iter().filter(|record| record.name == name);
+        found
+            .nth(nth)
+            .unwrap_or_else(|| panic!("{name}: {records:#?}"))
+            .clone()
+    };
+    let spent = |spent: Option<Duration>| spent.map(|spent| spent.as_secs_f64() * 1e3);
+    for (record, timings) in [
+        (find("fetch", 0), &head),
+        (find("body read", 0), &all),
+        (find("body failed", 0), error.timings()),
+    ] {
+        let number = |field: &str| {
+            record
+                .field(field)
+                .map(|value| value.parse::<f64>().unwrap())
+        };
+        assert_eq!(
+            number("timing.total_ms"),
+            spent(Some(timings.total())),
+            "{record:?}"
+        );
+        assert_eq!(
+            number("timing.body_ms"),
+            spent(timings.body()),
+            "{record:?}"
+        );
+        if record.is_span {
+            assert_eq!(number("timing.dns_ms"), spent(timings.dns()), "{record:?}");
+            assert_eq!(
+                number("timing.connect_ms"),
+                spent(timings.connect()),
+                "{record:?}"
+            );
+            assert_eq!(number("timing.tls_ms"), spent(timings.tls()), "{record:?}");
+            let first_byte = spent(timings.first_byte());
+            assert_eq!(number("timing.first_byte_ms"), first_byte, "{record:?}");
+        }
+        let sent = timings.bytes_sent().to_string();
+        assert_eq!(
+            record.field("http.request.size"),
+            Some(&*sent),
+            "{record:?}"
+        );
+        let received = timings.bytes_received().to_string();
+        assert_eq!(
+            record.field("http.response.size"),
+            Some(&*received),
+            "{record:?}"
+        );
+    }
+    assert_eq!(
+        find("body failed", 0).field("error.type"),
+        Some("connection-closed")
+    );
+    // A hop tells of itself alone.
+    let [first, second] = [find("hop", 0), find("hop", 1)];
+    let of_second = head.bytes_sent() - hop.bytes_sent();
+    let sent = hop.bytes_sent().to_string();
+    assert_eq!(first.field("http.request.size"), Some(&*sent));
+    let sent = of_second.to_string();
+    assert_eq!(second.field("http.request.size"), Some(&*sent));
+    let dns = spent(hop.dns()).unwrap().to_string();
+    assert_eq!(first.field("timing.dns_ms"), Some(&*dns));
+    assert_eq!(second.field("timing.dns_ms"), None);
 }
 
 #[tokio::test]
