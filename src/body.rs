@@ -103,13 +103,13 @@ impl Body {
     /// `head` has where the time went until the head had come, which was at `came`, without the
     /// bytes of this exchange.
     pub(crate) fn new(
-        exchange: (Incoming, Lease),
+        incoming: Incoming,
+        lease: Lease,
         url: Url,
         reading: Reading,
         head: Timings,
         came: Instant,
     ) -> Self {
-        let (incoming, lease) = exchange;
         let facts = Arc::clone(lease.facts());
         let moved = lease.moved();
         let mut body = Self {
@@ -122,8 +122,8 @@ impl Body {
             },
             watch: Watch {
                 timings: head.with_moved(moved),
-                head,
-                came,
+                at: came,
+                moved,
             },
             decoder: reading.decoder.map(Box::new),
             undecoded: Bytes::new(),
@@ -391,15 +391,18 @@ impl Wire {
 /// Keeps the timings up to date while the body is read.
 struct Watch {
     timings: Timings,
-    /// They, when the head had come, without the bytes of this exchange.
-    head: Timings,
-    came: Instant,
+    /// The moment they stand for.
+    at: Instant,
+    /// What of this exchange is in them.
+    moved: Moved,
 }
 
 impl Watch {
     fn is_at(&mut self, now: Instant, moved: Moved) {
-        let spent = now.saturating_duration_since(self.came);
-        self.timings = self.head.with_body(spent).with_moved(moved);
+        let spent = now.saturating_duration_since(self.at);
+        let moved_since = moved.since(self.moved);
+        self.timings = self.timings.with_body(spent).with_moved(moved_since);
+        (self.at, self.moved) = (now, moved);
     }
 }
 

@@ -309,7 +309,7 @@ impl Fetch {
             .sooner(Deadline::on(Clock::IdleRead, limits::DISCARD_WAIT));
         let reading = Reading::to_discard(within);
         let Exchange { body, lease, .. } = exchange;
-        let timings = Body::new((body, lease), url, reading, self.timings, exchange.came)
+        let timings = Body::new(body, lease, url, reading, self.timings, exchange.came)
             .discard(within)
             .await;
         // The next hop begins where this one ends, so that nothing is lost between them.
@@ -365,13 +365,7 @@ impl Fetch {
             status: head.status,
             version: head.version,
             headers,
-            body: Body::new(
-                (body, lease),
-                self.asked.url.clone(),
-                reading,
-                timings,
-                came,
-            ),
+            body: Body::new(body, lease, self.asked.url.clone(), reading, timings, came),
             url: self.asked.url,
             hops,
             facts,

@@ -20,8 +20,8 @@ use crate::payload::Payload;
 /// 308) is refused.
 ///
 /// The response carries as extensions an `Arc<`[`Verdict`](crate::tls::Verdict)`>` and a
-/// [`Peer`](crate::tls::Peer) if there was TLS, [`Timings`](crate::Timings) until the head (its
-/// [`Body`] has them afterwards), and the redirects that were followed as
+/// [`Peer`](crate::tls::Peer) if there was TLS, [`Timings`](crate::Timings) until the head
+/// ([`Body::timings`] has them from then on), and the redirects that were followed as
 /// `Vec<`[`Hop`](crate::Hop)`>`.
 impl<B> Service<http::Request<B>> for Client
 where

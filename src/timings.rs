@@ -24,8 +24,8 @@ pub enum Phase {
     Tls,
     /// Sending the request and waiting for the head of the response.
     FirstByte,
-    /// Reading the body, from the head on. What is read off a redirect's body to save its connection
-    /// counts too.
+    /// Reading the body, from the head on. What is read off a redirect's body, to save its
+    /// connection, is in it.
     Body,
 }
 
@@ -82,8 +82,8 @@ impl fmt::Display for Phase {
 ///
 /// Over h2, whose connection many share, they are the names and values of all fields, pseudo-fields
 /// among them, before compression (RFC 9113 §6.5.2, without its 32 octets a field), and
-/// the data of payload and body. Frames, padding and interim responses do not count, and data counts
-/// as sent when h2 takes it to be sent.
+/// the data of payload and body. Frames, padding and interim responses do not count, and data
+/// counts as sent when h2 takes it to be sent.
 ///
 /// # Examples
 ///
@@ -113,7 +113,8 @@ pub struct Timings {
 }
 
 impl Timings {
-    /// Time spent waiting: for another call's dial to the same host, or for the roots to be loaded.
+    /// Time spent waiting: for another call's dial to the same host, for an open connection to be
+    /// done with the request before, or for the roots to be loaded.
     pub fn queued(&self) -> Option<Duration> {
         self.queued
     }
@@ -281,6 +282,14 @@ pub(crate) struct Moved {
 }
 
 impl Moved {
+    /// What was moved since there was that much.
+    pub(crate) fn since(self, earlier: Self) -> Self {
+        Self {
+            sent: self.sent.saturating_sub(earlier.sent),
+            received: self.received.saturating_sub(earlier.received),
+        }
+    }
+
     fn and(self, more: Self) -> Self {
         Self {
             sent: self.sent.saturating_add(more.sent),
@@ -290,8 +299,8 @@ impl Moved {
 }
 
 /// The clock, as it is read for the timings of a request on an open connection: when it is handed
-/// over, and when its head has come. The start of the fetch is that of its deadline, and while a body
-/// is read its clocks have to know the time anyway.
+/// over, and when its head has come. The start of the fetch is that of its deadline, and while a
+/// body is read its deadlines have to know the time anyway.
 pub(crate) fn now() -> Instant {
     #[cfg(test)]
     tests::READ.with(|read| read.set(read.get() + 1));

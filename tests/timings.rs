@@ -2,20 +2,18 @@
 //! the server counted them itself above its TLS. How long anything took is never looked at, but
 //! that the phases are together no longer than the whole.
 #![cfg(feature = "lab")]
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "what fails here fails a test"
-)]
+#![expect(clippy::unwrap_used, reason = "what fails here fails a test")]
 
+use std::io;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_core::Stream;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use rcgen::CertificateParams;
-use std::pin::Pin;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Semaphore;
 use urlfetch::lab::{Lab, Scenario};
@@ -189,24 +187,22 @@ fn reply(path: &str) -> Vec<Vec<u8>> {
         .collect()
 }
 
+/// Three pieces, the first of them at 0.
 struct Three(u8);
 
 impl Stream for Three {
-    type Item = Result<Bytes, std::io::Error>;
+    type Item = io::Result<Bytes>;
 
-    fn poll_next(
-        mut self: Pin<&mut Self>,
-        _: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<Self::Item>> {
+    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.0 += 1;
-        std::task::Poll::Ready((self.0 <= 3).then(|| Ok(Bytes::from_static(b"piece"))))
+        Poll::Ready((self.0 <= 3).then(|| Ok(Bytes::from_static(b"piece"))))
     }
 }
 
 type Options = fn(RequestBuilder) -> RequestBuilder;
 
 /// One connection serves them all: what one exchange moved is not counted in the next.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn over_http1_the_bytes_are_those_that_the_server_counted() {
     let site = Site::open();
     let client = site.server.client();
@@ -485,7 +481,7 @@ async fn a_body_that_is_no_json_was_read_all_the_same() {
 
 /// Fields and data, as a server of h2 sees them: others share the connection, and the requests here
 /// are all under way at once.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn over_h2_the_bytes_are_those_of_fields_and_data() {
     let seen: Arc<Mutex<Vec<(String, u64, u64)>>> = Arc::default();
     let kept = Arc::clone(&seen);

@@ -58,8 +58,8 @@ impl Lease {
         timings: &mut Timings,
     ) -> Result<Exchange, Failed> {
         self.open.clean = false;
-        // On an open connection these are all the clock reads that timings cost. The first one tells
-        // the deadline, too, whether it is over.
+        // On an open connection these two are all the clock reads that timings cost. The first one
+        // tells the deadline, too, whether it is over.
         let begun = timings::now();
         let answered = match self.check(https, demand, deadline, begun) {
             Ok(()) => self.head(request, deadline).await,

@@ -8,7 +8,7 @@ use super::stream::Traffic;
 use crate::timings::Moved;
 
 /// What there is to tell them from those of others.
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) enum Tally {
     /// No request has been sent yet.
     #[default]
@@ -82,13 +82,17 @@ fn size_of_request<B: Body>(request: &Request<B>) -> u64 {
         + part(":path", uri.path_and_query().map(|it| it.as_str()))
         + size_of_fields(request.headers())
         + length.map_or(0, |length| {
-            pair(CONTENT_LENGTH.as_str(), &length.to_string())
+            CONTENT_LENGTH.as_str().len() as u64 + digits(length)
         })
 }
 
 /// Whether hyper adds a Content-Length to an h2 request that has none.
 fn hyper_tells_length<B>(request: &Request<B>, length: u64) -> bool {
     length > 0 || ![Method::GET, Method::HEAD, Method::DELETE].contains(request.method())
+}
+
+fn digits(number: u64) -> u64 {
+    u64::from(number.checked_ilog10().unwrap_or(0)) + 1
 }
 
 fn size_of_fields(fields: &HeaderMap) -> u64 {
@@ -100,4 +104,56 @@ fn size_of_fields(fields: &HeaderMap) -> u64 {
 
 fn pair(name: &str, value: &str) -> u64 {
     (name.len() + value.len()) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+    use http_body_util::{Empty, Full};
+
+    use super::*;
+
+    #[test]
+    fn what_hyper_adds_to_an_h2_request_is_counted() {
+        let uri = "https://a.example/p?q";
+        let base = ":method:schemehttps:authoritya.example:path/p?qk".len() as u64;
+        let rows: [(&str, usize, u64); 7] = [
+            ("GET", 0, 0),
+            ("HEAD", 0, 0),
+            ("DELETE", 0, 0),
+            ("OPTIONS", 0, "content-length0".len() as u64),
+            ("GET", 7, "content-length7".len() as u64),
+            ("POST", 10, "content-length10".len() as u64),
+            ("POST", 99_999, "content-length99999".len() as u64),
+        ];
+        for (method, length, added) in rows {
+            let body = Full::new(Bytes::from(vec![0; length]));
+            let request = Request::builder().method(method).uri(uri).header("k", "");
+            let request = request.body(body).unwrap();
+            let expected = base + method.len() as u64 + added;
+            assert_eq!(size_of_request(&request), expected, "{method} {length}");
+        }
+        let told = Request::builder().uri(uri).header(CONTENT_LENGTH, "12");
+        let told = told
+            .body(Full::new(Bytes::from_static(b"twelve bytes")))
+            .unwrap();
+        let expected = base - 1 + "GETcontent-length12".len() as u64;
+        assert_eq!(size_of_request(&told), expected);
+    }
+
+    #[test]
+    fn what_was_not_sent_moved_nothing() {
+        let traffic = Traffic::default();
+        assert_eq!(Tally::default().moved(&traffic, 0), Moved::default());
+        let request = Request::new(Empty::<Bytes>::new());
+        let mut tally = Tally::http2(&request);
+        let (mut head, ()) = http::Response::new(()).into_parts();
+        head.status = StatusCode::NOT_FOUND;
+        tally.head(&head);
+        assert_eq!(tally.moved(&traffic, 0).received, 10);
+        assert_eq!(
+            tally.moved(&traffic, 5).sent,
+            ":methodGET:path/".len() as u64 + 5
+        );
+    }
 }
