@@ -8,7 +8,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_core::Stream;
@@ -59,7 +59,7 @@ struct Site {
 struct Book {
     /// Bytes received and sent in each exchange.
     exchanges: Mutex<Vec<(u64, u64)>>,
-    /// What lets the rest of `/slow` go.
+    /// What lets the rest of a slow reply go.
     go_on: Semaphore,
 }
 
@@ -108,7 +108,7 @@ async fn serve(mut tls: Tls, book: &Book) {
         let exchange = (received, sent as u64);
         book.exchanges.lock().unwrap().push(exchange);
         for (index, piece) in pieces.iter().enumerate() {
-            if path == "/slow" && index == 1 {
+            if path.starts_with("/slow") && index == 1 {
                 book.go_on.acquire().await.unwrap().forget();
             }
             tls.stream.write_all(piece).await.unwrap();
@@ -166,6 +166,10 @@ fn reply(path: &str) -> Vec<Vec<u8>> {
             "1\r\n!\r\n0\r\nx-sum: 6\r\n\r\n",
         ],
         "/slow" => &["HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nfirst", "last"],
+        "/slow-chunked" => &[
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nfirst\r\n",
+            "0\r\n\r\n",
+        ],
         "/none" => &["HTTP/1.1 204 No Content\r\n\r\n"],
         "/close" => &["HTTP/1.1 200 OK\r\n\r\n", "until the end"],
         "/cut" => &["HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n", "hal"],
@@ -312,7 +316,20 @@ async fn timings_keep_up_with_the_pieces_that_are_read() {
 }
 
 #[tokio::test]
+async fn the_end_of_a_chunked_body_is_a_part_of_it() {
+    let site = Site::open();
+    let fetch = site.server.client().fetch(site.server.url("/slow-chunked"));
+    let mut response = fetch.await.unwrap();
+    assert_eq!(response.chunk().await.unwrap().unwrap(), "first");
+    assert_eq!(response.timings().bytes_received(), site.last().1 - 5);
+    site.book.go_on.add_permits(1);
+    assert_eq!(response.chunk().await.unwrap(), None);
+    assert_eq!(bytes(response.timings()), site.last());
+}
+
+#[tokio::test]
 async fn hops_and_replays_add_up() {
+    let started = Instant::now();
     let site = Site::open();
     let client = site.server.client();
     let response = client.fetch(site.server.url("/away")).await.unwrap();
@@ -332,6 +349,7 @@ async fn hops_and_replays_add_up() {
     assert_eq!(hop.dns(), all.dns(), "the second hop asked nobody");
     assert!(!hop.connection_reused() && all.connection_reused());
     phases(&all);
+    assert!(all.total() <= started.elapsed(), "nothing counts twice");
 
     // The connection is closed without a word, and the request goes out on another.
     let lost = client.fetch(site.server.url("/lost")).await.unwrap();

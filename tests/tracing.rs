@@ -142,6 +142,9 @@ async fn spans_and_events_carry_them() {
     let all = response.content().await.unwrap().timings;
     let short = client.fetch(lab.url(Scenario::ShortBody)).await.unwrap();
     let error = short.content().await.unwrap_err();
+    let big = client.fetch(lab.url(Scenario::BigBody));
+    let big = big.max_response_size(9).allow_truncated(true);
+    let cut = big.await.unwrap().content().await.unwrap().timings;
     let records = log.ours();
     let find = |name: &str, nth: usize| {
         let mut found = records.iter().filter(|record| record.name == name);
@@ -155,6 +158,7 @@ async fn spans_and_events_carry_them() {
         (find("fetch", 0), &head),
         (find("body read", 0), &all),
         (find("body failed", 0), error.timings()),
+        (find("body read", 1), &cut),
     ] {
         let number = |field: &str| {
             record
