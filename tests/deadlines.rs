@@ -72,9 +72,13 @@ async fn the_connect_timeout_and_the_deadline_are_told_apart() {
 
 #[tokio::test]
 async fn a_stream_of_any_protocol_has_the_same_clocks() {
-    for (timeout, deadline, sentence) in [
-        (7, 9, "the connect timeout of 7s ended"),
-        (9, 7, "the deadline of 7s ended"),
+    // The client's connect timeout and its deadline, and the stream's own.
+    for (timeout, deadline, own, sentence) in [
+        (7, 9, None, "the connect timeout of 7s ended"),
+        (9, 7, None, "the deadline of 7s ended"),
+        (9, 100, Some(7), "the deadline of 7s ended"),
+        (9, 5, Some(7), "the deadline of 7s ended"),
+        (7, 5, Some(100), "the connect timeout of 7s ended"),
     ] {
         let mut server = silent_in_tls();
         let builder = server.client_builder().connect_timeout(seconds(timeout));
@@ -82,11 +86,21 @@ async fn a_stream_of_any_protocol_has_the_same_clocks() {
         let (port, address) = (server.address.port(), server.address);
         let connecting = tokio::spawn({
             let client = client.clone();
-            async move { client.connect(HOST, port).await.map(drop) }
+            async move {
+                let stream = client.connect(HOST, port);
+                match own {
+                    Some(own) => stream.deadline(seconds(own)).await.map(drop),
+                    None => stream.await.map(drop),
+                }
+            }
         });
         let wrapping = tokio::spawn(async move {
             let tcp = TcpStream::connect(address).await.unwrap();
-            client.wrap(tcp, HOST).await.map(drop)
+            let stream = client.wrap(tcp, HOST);
+            match own {
+                Some(own) => stream.deadline(seconds(own)).await.map(drop),
+                None => stream.await.map(drop),
+            }
         });
         assert_eq!(server.report().await, "hello");
         assert_eq!(server.report().await, "hello");
@@ -98,6 +112,8 @@ async fn a_stream_of_any_protocol_has_the_same_clocks() {
             let sentence = format!("{sentence} while in the TLS handshake ({whose})");
             assert_eq!(error.to_string(), sentence);
             assert_eq!(error.phase(), Some(Phase::Tls));
+            assert!(error.timings().queued().is_some());
+            assert!(!error.request_was_sent());
         }
         resume();
     }

@@ -24,6 +24,7 @@ use tokio::net::{TcpListener, TcpStream};
 use urlfetch::tls::Policy;
 use urlfetch::{Client, ConnectBuilder, Error, ErrorKind, Phase, TlsStream, WrapBuilder};
 
+#[expect(dead_code, reason = "HTTPSVERIFY's own tests need more of it")]
 #[path = "support/child.rs"]
 mod child;
 #[path = "support/scratch.rs"]
@@ -288,44 +289,27 @@ async fn tickets_do_not_cross_lists_of_protocols() {
     }
 }
 
+/// That it ends what is under way is tested with the other deadlines.
 #[tokio::test]
-async fn a_server_that_says_nothing_is_the_clocks_to_end() {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-    let addr = listener.local_addr().unwrap();
-    let port = addr.port();
-    let soon = Duration::from_millis(50);
-    // By the call's own clock, and by the client's.
-    let patient = builder()
-        .deadline(Duration::from_secs(100))
-        .build()
-        .unwrap();
-    let hasty = builder().deadline(soon).build().unwrap();
-    for (client, own) in [(patient, Some(soon)), (hasty, None)] {
-        let mut connecting = client.connect(HOST, port);
-        let tcp = TcpStream::connect(addr).await.unwrap();
-        let mut wrapping = client.wrap(tcp, HOST);
-        if let Some(own) = own {
-            connecting = connecting.deadline(own);
-            wrapping = wrapping.deadline(own);
-        }
-        for (error, whose) in [
-            (connecting.await.unwrap_err(), format!("{HOST}:{port}")),
-            (wrapping.await.unwrap_err(), HOST.to_owned()),
-        ] {
-            assert_eq!(
-                error.to_string(),
-                format!("the deadline of 50ms ended while in the TLS handshake ({whose})")
-            );
-            assert_eq!(error.kind(), ErrorKind::Deadline);
-            assert_eq!(error.phase(), Some(Phase::Tls));
-            assert!(error.timings().queued().is_some());
-            assert!(error.url().is_none() && error.verdict().is_none());
-            assert!(!error.request_was_sent());
-        }
+async fn a_deadline_that_is_over_before_it_has_begun_lets_nothing_out() {
+    let server = server(Terms::default()).await;
+    let port = server.addr.port();
+    let [dialled, wrapped] =
+        both(&server, client(), |stream| stream.deadline(Duration::ZERO)).await;
+    for (error, whose) in [
+        (dialled, format!("{HOST}:{port}")),
+        (wrapped, HOST.to_owned()),
+    ] {
+        assert_eq!(
+            error.to_string(),
+            format!("the deadline of 0ns ended while waiting for a connection ({whose})")
+        );
+        assert_eq!(error.kind(), ErrorKind::Deadline);
+        assert_eq!(error.phase(), Some(Phase::Queued));
+        assert!(error.url().is_none() && error.verdict().is_none());
     }
-    // A clock that is over before it has begun lets nothing out.
-    let error = client().connect(HOST, port).deadline(Duration::ZERO).await;
-    assert_eq!(error.unwrap_err().phase(), Some(Phase::Queued));
+    let _ = connect(&client(), &server).await.unwrap();
+    assert_eq!(server.seen(1).await.len(), 1);
 }
 
 #[tokio::test]
@@ -435,18 +419,23 @@ fn a_stream_may_do_without_verification_if_it_says_so() {
             let tcp = TcpStream::connect(server.addr).await.unwrap();
             let connecting = client.connect(HOST, port).validate_certificate(false);
             let wrapping = client.wrap(tcp, HOST).validate_certificate(false);
-            for (stream, port) in [
-                (connecting.await.unwrap(), Some(port)),
-                (wrapping.await.unwrap(), None),
+            let dialled = connecting.await.unwrap();
+            let after_one = warnings.take();
+            let given = wrapping.await.unwrap();
+            let after_both = warnings.take();
+            for (stream, warnings, port) in [
+                (dialled, after_one, Some(format!("server.port={port} "))),
+                (given, after_both, None),
             ] {
                 assert!(!stream.verdict().is_verified());
-                let [warning] = &warnings.take()[..] else {
-                    panic!("one connection, one warning");
+                let [warning] = &warnings[..] else {
+                    panic!("one connection, one warning: {warnings:?}");
                 };
                 assert!(warning.contains("server.address=\"tls.test\""), "{warning}");
-                let named = port.is_some_and(|port| warning.contains(&format!("port={port} ")));
-                assert_eq!(named, port.is_some(), "{warning}");
-                assert_eq!(warning.contains("server.port"), port.is_some(), "{warning}");
+                match port {
+                    Some(port) => assert!(warning.contains(&port), "{warning}"),
+                    None => assert!(!warning.contains("server.port"), "{warning}"),
+                }
             }
             for error in both(&server, client.clone(), |stream| stream).await {
                 assert_eq!(error.code(), "unknown-issuer");
@@ -547,6 +536,13 @@ impl Asks {
         }
     }
 
+    fn deadline(self, deadline: Duration) -> Self {
+        match self {
+            Self::Dialled(stream) => Self::Dialled(stream.deadline(deadline)),
+            Self::Given(stream) => Self::Given(stream.deadline(deadline)),
+        }
+    }
+
     fn validate(self, validate: bool) -> Self {
         match self {
             Self::Dialled(stream) => Self::Dialled(stream.validate_certificate(validate)),
@@ -573,6 +569,8 @@ fn strangers_client() -> Client {
 fn strangers() -> urlfetch::RootStore {
     let key = rcgen::KeyPair::generate().unwrap();
     let mut root = rcgen::CertificateParams::default();
+    root.distinguished_name
+        .push(rcgen::DnType::CommonName, "a stranger");
     root.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
     let root = root.self_signed(&key).unwrap();
     urlfetch::RootStore::empty().add_pem(root.pem()).unwrap()

@@ -65,9 +65,20 @@ pub(crate) struct Server {
 impl Server {
     /// It echoes each line, and on `GET` answers in HTTP/1.1.
     pub(crate) async fn start(terms: Terms) -> Self {
+        Self::of(config(&terms)).await
+    }
+
+    /// One that tells its own secrets.
+    pub(crate) async fn logging(terms: Terms, secrets: Arc<dyn rustls::KeyLog>) -> Self {
+        let mut config = config(&terms);
+        config.key_log = secrets;
+        Self::of(config).await
+    }
+
+    async fn of(config: ServerConfig) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let addr = listener.local_addr().unwrap();
-        let config = Arc::new(config(&terms));
+        let config = Arc::new(config);
         let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
         let kept = Arc::clone(&seen);
         let mut task = JoinSet::new();
