@@ -25,7 +25,7 @@ use urlfetch::{Client, RootStore};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match tokio::time::timeout(WHOLE_TIME, run()).await {
+    match tokio::time::timeout(WHOLE_TIME, run(&mut std::io::stdout())).await {
         Ok(Ok(true)) => ExitCode::SUCCESS,
         Ok(Ok(false)) => ExitCode::FAILURE,
         Ok(Err(error)) => {
@@ -41,11 +41,10 @@ async fn main() -> ExitCode {
 
 type Anything = Box<dyn std::error::Error + Send + Sync>;
 
-async fn run() -> Result<bool, Anything> {
+async fn run(out: &mut impl Write) -> Result<bool, Anything> {
     let (server, ca_pem) = Server::mint()?;
     let roots = RootStore::empty().add_pem(ca_pem)?;
     let client = Client::builder().roots(roots).build()?;
-    let mut out = std::io::stdout();
     let mut as_expected = true;
     for way in [Way::Clear, Way::Injected, Way::Stripped] {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
@@ -58,7 +57,7 @@ async fn run() -> Result<bool, Anything> {
             }
         });
         writeln!(out, "{way}")?;
-        let talked = talk(&client, TcpStream::connect(address).await?, &mut out).await;
+        let talked = talk(&client, TcpStream::connect(address).await?, out).await;
         match &talked {
             Ok(()) => writeln!(out, "  spoken to over TLS")?,
             Err(error) => writeln!(out, "  given up: {error}")?,
@@ -264,7 +263,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_honest_server_is_spoken_to_and_the_others_are_not() {
-        assert!(run().await.unwrap());
+        assert!(run(&mut std::io::sink()).await.unwrap());
     }
 
     /// Whether they come with the reply or after the handshake has begun, they are not read.

@@ -1,11 +1,7 @@
 //! SSLKEYLOGFILE: what is written for a client that was told to log its keys, and that nothing is
 //! for one that was not. Each in a process with an environment of its own.
 #![cfg(feature = "lab")]
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "what fails here fails a test"
-)]
+#![expect(clippy::unwrap_used, reason = "what fails here fails a test")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -2,12 +2,7 @@
 //! thing: it is what the server settled for, on a fresh connection, a resumed session and a
 //! connection that is used again.
 #![cfg(feature = "lab")]
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "what fails here fails a test"
-)]
+#![expect(clippy::unwrap_used, reason = "what fails here fails a test")]
 
 use std::sync::Arc;
 

@@ -4,12 +4,11 @@
 #![cfg(feature = "lab")]
 #![expect(
     clippy::unwrap_used,
-    clippy::panic,
     clippy::expect_used,
     reason = "what fails here fails a test"
 )]
 
-use std::future::Future;
+use std::future::{Future, IntoFuture, poll_fn};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
@@ -501,6 +500,33 @@ async fn what_debug_shows_of_a_builder_is_for_whom_it_is() {
         format!("{wrapping:?}"),
         "WrapBuilder { host: db.example., .. }"
     );
+}
+
+#[test]
+fn a_stream_is_opened_in_the_runtime_in_which_it_was_begun() {
+    let runtime = || {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap()
+    };
+    let (first, second) = (runtime(), runtime());
+    let server = first.block_on(server(Terms::default()));
+    let tcp = first.block_on(TcpStream::connect(server.addr)).unwrap();
+    let port = server.addr.port();
+    for mut opening in [
+        client().connect(HOST, port).into_future(),
+        client().wrap(tcp, HOST).into_future(),
+    ] {
+        first.block_on(poll_fn(|cx| {
+            assert!(opening.as_mut().poll(cx).is_pending());
+            Poll::Ready(())
+        }));
+        let error = second.block_on(opening).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config, "{error}");
+        assert!(error.to_string().contains(HOST), "{error}");
+        assert!(!error.request_was_sent());
+    }
 }
 
 async fn server(terms: Terms) -> Server {

@@ -130,27 +130,26 @@ async fn serve(tcp: TcpStream, config: Arc<ServerConfig>) -> Option<Seen> {
         return Some(seen);
     };
     seen.handshake = stream.get_ref().1.handshake_kind();
-    let mut some = [0; 4096];
     loop {
-        let count = match stream.read(&mut some).await {
+        let mut some = Vec::with_capacity(4096);
+        match stream.read_buf(&mut some).await {
             Ok(0) => {
                 seen.closed_well = true;
                 let _ = stream.shutdown().await;
                 return Some(seen);
             }
-            Ok(count) => count,
+            Ok(_) => seen.received.extend_from_slice(&some),
             Err(_) => return Some(seen),
-        };
-        seen.received.extend_from_slice(&some[..count]);
+        }
         let reply = match seen.received.starts_with(b"GET ") {
             true if !seen.received.ends_with(b"\r\n\r\n") => continue,
             true => &b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"[..],
             // With these words it goes without close_notify.
-            false if some[..count] == *b"cut\n" => {
+            false if some == b"cut\n" => {
                 let _ = stream.get_mut().0.shutdown().await;
                 continue;
             }
-            false => &some[..count],
+            false => &some,
         };
         if stream.write_all(reply).await.is_err() {
             return Some(seen);
