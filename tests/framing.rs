@@ -29,7 +29,7 @@ fn hello(head: &str) -> Vec<u8> {
     format!("HTTP/1.1 200 OK\r\n{head}\r\nhello").into_bytes()
 }
 
-/// Fetches each reply by plain TCP, and after it `/clean` with the same client: whatever the reply
+/// Fetches each reply over verified TLS, and after it `/clean` with the same client: whatever the reply
 /// left behind on its connection must not be read as the answer to that.
 async fn check(rows: Vec<(Vec<u8>, Then, Outcome)>) {
     in_time(async {
@@ -37,7 +37,7 @@ async fn check(rows: Vec<(Vec<u8>, Then, Outcome)>) {
             .iter()
             .map(|(reply, then, _)| (reply.clone(), *then))
             .collect();
-        let server = Server::plain(move |request| match request.path()[1..].parse::<usize>() {
+        let server = Server::tls(move |request| match request.path()[1..].parse::<usize>() {
             Ok(row) => replies[row].clone(),
             Err(_) => (reply("200 OK", "x-clean: yes\r\n", "clean"), Then::Stay),
         })
@@ -73,7 +73,7 @@ async fn check(rows: Vec<(Vec<u8>, Then, Outcome)>) {
 
 #[tokio::test]
 async fn where_a_body_ends_is_beyond_doubt_or_refused() {
-    use Then::{Close, Stay};
+    use Then::{Close, Cut, Stay};
     let rows: &[(&str, Then, Outcome)] = &[
         // RFC 9112 §6.3, by its items.
         ("content-length: 5\r\n", Stay, body(200, "hello")),
@@ -156,6 +156,20 @@ async fn where_a_body_ends_is_beyond_doubt_or_refused() {
         ("content-length: 5.0\r\n", Stay, Err(MalformedReply)),
         ("content-length: 5 5\r\n", Stay, Err(MalformedReply)),
         ("content-length: five\r\n", Stay, Err(MalformedReply)),
+        (
+            "content-length: 5\r\ncontent-length:\r\n",
+            Stay,
+            Err(MalformedReply),
+        ),
+        ("content-length: 5,\r\n", Stay, Err(MalformedReply)),
+        ("content-length: \"5\"\r\n", Stay, Err(MalformedReply)),
+        ("content-length: 5;q=1\r\n", Stay, Err(MalformedReply)),
+        ("content-length: \u{0665}\r\n", Stay, Err(MalformedReply)),
+        (
+            "content-length: 18446744073709551616\r\n",
+            Stay,
+            Err(MalformedReply),
+        ),
         ("content-length:\r\n", Stay, Err(MalformedReply)),
         ("content-length: ,\r\n", Stay, Err(MalformedReply)),
         ("content-length: 5, 6\r\n", Stay, Err(MalformedReply)),
@@ -175,8 +189,30 @@ async fn where_a_body_ends_is_beyond_doubt_or_refused() {
             Err(MalformedReply),
         ),
         ("content-length : 5\r\n", Stay, Err(MalformedReply)),
+        // The same one several times is one.
         (
             "content-length: 5\r\ncontent-length: 5\r\n",
+            Stay,
+            body(200, "hello"),
+        ),
+        ("content-length: 5, 5\r\n", Stay, body(200, "hello")),
+        (
+            "content-length: 5\r\ncontent-length: 05 , 5\r\n",
+            Stay,
+            body(200, "hello"),
+        ),
+        // §9.8: of an end that TLS does not vouch for only what was announced is believed.
+        ("content-length: 5\r\n", Cut, body(200, "hello")),
+        ("content-length: 6\r\n", Cut, Err(ConnectionClosed)),
+        ("", Cut, Err(ConnectionClosed)),
+        // What says how long the connection stays says nothing of the body.
+        (
+            "connection: close\r\ncontent-length: 5\r\n",
+            Stay,
+            body(200, "hello"),
+        ),
+        (
+            "connection: keep-alive\r\nkeep-alive: timeout=5, max=0\r\ncontent-length: 5\r\n",
             Stay,
             body(200, "hello"),
         ),
@@ -205,20 +241,33 @@ async fn where_a_body_ends_is_beyond_doubt_or_refused() {
             Err(MalformedReply),
         ));
     }
-    rows.push((
-        b"HTTP/1.0 200 OK\r\n\r\nhello".into(),
-        Close,
-        body(200, "hello"),
-    ));
+    for (reply, then, expected) in [
+        ("HTTP/1.0 200 OK\r\n\r\nhello", Close, body(200, "hello")),
+        ("HTTP/1.0 200 OK\r\n\r\nhello", Cut, Err(ConnectionClosed)),
+        (
+            "HTTP/1.0 200 OK\r\nconnection: keep-alive\r\ncontent-length: 5\r\n\r\nhello",
+            Stay,
+            body(200, "hello"),
+        ),
+        // RFC 9110 §15.3.6 forbids the body, and §6.3 says where it ends.
+        (
+            "HTTP/1.1 205 Reset Content\r\ncontent-length: 5\r\n\r\nhello",
+            Stay,
+            body(205, "hello"),
+        ),
+    ] {
+        rows.push((reply.into(), then, expected));
+    }
     check(rows).await;
 }
 
 #[tokio::test]
 async fn chunks_are_chunks_or_refused() {
-    use Then::{Close, Stay};
+    use Then::{Close, Cut, Stay};
     let long = "x".repeat(70_000);
     let extended = format!("5;{long}\r\nhello\r\n0\r\n\r\n");
     let trailing = format!("0\r\nx: {long}\r\n\r\n");
+    let many = format!("0\r\n{}\r\n", "x: y\r\n".repeat(101));
     let rows: &[(&str, Then, Outcome)] = &[
         ("5\r\nhello\r\n0\r\n\r\n", Stay, body(200, "hello")),
         ("2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n", Stay, body(200, "hello")),
@@ -266,9 +315,67 @@ async fn chunks_are_chunks_or_refused() {
             Stay,
             Err(MalformedReply),
         ),
+        (
+            "5\r\nhello\r\n0\r\nx: a\r\n b\r\n\r\n",
+            Stay,
+            Err(MalformedReply),
+        ),
+        (
+            "5\r\nhello\r\n0\r\nx : a\r\n\r\n",
+            Stay,
+            Err(MalformedReply),
+        ),
+        (
+            "5\r\nhello\r\n0\r\nx: a\0\r\n\r\n",
+            Stay,
+            Err(MalformedReply),
+        ),
+        (
+            "5\r\nhello\r\n0\r\nx: a\rb\r\n\r\n",
+            Stay,
+            Err(MalformedReply),
+        ),
+        ("5\r\nhello\r\n0\n\n", Stay, Err(MalformedReply)),
+        ("5\nhello\n0\n\n", Stay, Err(MalformedReply)),
+        ("5;a\rb\r\nhello\r\n0\r\n\r\n", Stay, Err(MalformedReply)),
+        ("5\r\r\nhello\r\n0\r\n\r\n", Stay, Err(MalformedReply)),
+        ("5\r\nhello\r0\r\n\r\n", Stay, Err(MalformedReply)),
+        ("5\0\r\nhello\r\n0\r\n\r\n", Stay, Err(MalformedReply)),
+        (" 5\r\nhello\r\n0\r\n\r\n", Stay, Err(MalformedReply)),
+        (
+            "10000000000000005\r\nhello\r\n0\r\n\r\n",
+            Stay,
+            Err(MalformedReply),
+        ),
+        ("fffffffffffffffe\r\nhello", Close, Err(ConnectionClosed)),
+        // A body of its own after the last chunk is nobody's.
+        (
+            "5\r\nhello\r\n0\r\n\r\n5\r\nworld\r\n0\r\n\r\n",
+            Stay,
+            body(200, "hello"),
+        ),
+        // hyper forgives these; no two readers see two bodies in them.
+        ("5 \t\r\nhello\r\n0 \r\n\r\n", Stay, body(200, "hello")),
+        ("5;\0\r\nhello\r\n0\r\n\r\n", Stay, body(200, "hello")),
+        // To one the trailers end at CRLF twice, to another at LF and CRLF: the response between is
+        // nobody's either way.
+        (
+            "5\r\nhello\r\n0\r\nx: y\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\npoison",
+            Stay,
+            body(200, "hello"),
+        ),
+        // RFC 9110 §6.5.1: in trailers a length is none.
+        (
+            "5\r\nhello\r\n0\r\ncontent-length: 1\r\ntransfer-encoding: x\r\n\r\n",
+            Stay,
+            body(200, "hello"),
+        ),
         // Extensions and trailers are bounded like a head.
         (&extended, Stay, Err(MalformedReply)),
         (&trailing, Stay, Err(MalformedReply)),
+        (&many, Stay, Err(MalformedReply)),
+        ("5\r\nhello\r\n0\r\n\r\n", Cut, body(200, "hello")),
+        ("5\r\nhello\r\n", Cut, Err(ConnectionClosed)),
     ];
     let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
     check(
@@ -302,6 +409,24 @@ async fn heads_that_are_not_http_are_refused() {
         "HTTP/1.1 2x0 OK\r\ncontent-length: 0\r\n\r\n",
         "HTTP/1.1  200 OK\r\ncontent-length: 0\r\n\r\n",
         "HTTP/1.1 200 O\0K\r\ncontent-length: 0\r\n\r\n",
+        "HTTP/1.1 200 O\rK\r\ncontent-length: 0\r\n\r\n",
+        "HTTP/1.1 200 O\x01K\r\ncontent-length: 0\r\n\r\n",
+        "HTTP/1.1 200 O\x7fK\r\ncontent-length: 0\r\n\r\n",
+        "HTTP/1.1 200\r OK\r\ncontent-length: 0\r\n\r\n",
+        "HTTP/1.1\r 200 OK\r\ncontent-length: 0\r\n\r\n",
+        "HTTP/1.1\t200 OK\r\ncontent-length: 0\r\n\r\n",
+        "HTTP/1.1 000 ?\r\ncontent-length: 0\r\n\r\n",
+        "HTTP/1.1 99 ?\r\ncontent-length: 0\r\n\r\n",
+        "HTTP/1.1 1000 ?\r\ncontent-length: 0\r\n\r\n",
+        "HTTP/1.1 abc ?\r\ncontent-length: 0\r\n\r\n",
+        "HTTP/1.1 200OK\r\ncontent-length: 0\r\n\r\n",
+        "HTTP/1.1\r\ncontent-length: 0\r\n\r\n",
+        "HTTP/1.1 \r\ncontent-length: 0\r\n\r\n",
+        "HTTP/11 200 OK\r\ncontent-length: 0\r\n\r\n",
+        "HTTP/1. 200 OK\r\ncontent-length: 0\r\n\r\n",
+        "HTTP/01.1 200 OK\r\ncontent-length: 0\r\n\r\n",
+        "HTTPS/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",
+        "\u{feff}HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",
         " HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",
         // §5.2: folding is over.
         "HTTP/1.1 200 OK\r\nx: a\r\n b\r\ncontent-length: 0\r\n\r\n",
@@ -316,6 +441,17 @@ async fn heads_that_are_not_http_are_refused() {
         "HTTP/1.1 200 OK\r\nx\0: a\r\ncontent-length: 0\r\n\r\n",
         "HTTP/1.1 200 OK\r\nx\r: a\r\ncontent-length: 0\r\n\r\n",
         "HTTP/1.1 200 OK\r\n\u{e9}: a\r\ncontent-length: 0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nx y: a\r\ncontent-length: 0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\n\tx: a\r\ncontent-length: 0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nx\t: a\r\ncontent-length: 0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\n(x): a\r\ncontent-length: 0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nx: \ra\r\ncontent-length: 0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nx: a\r\r\ncontent-length: 0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\r\ncontent-length: 0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nx: a\x01\r\ncontent-length: 0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nx: a\x0bb\r\ncontent-length: 0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nx: a\x7fb\r\ncontent-length: 0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nx: a\ncontent-length : 0\n\n",
     ];
     let mut rows: Vec<_> = heads
         .iter()
@@ -329,6 +465,8 @@ async fn heads_that_are_not_http_are_refused() {
         ("HTTP/1.1 200\r\ncontent-length: 0\r\n\r\n", 200),
         ("HTTP/1.1 200 \r\ncontent-length: 0\r\n\r\n", 200),
         ("HTTP/1.1 200 \u{e9}\r\ncontent-length: 0\r\n\r\n", 200),
+        // RFC 9110 §15: whatever is beyond 599 is to be taken as a 5xx.
+        ("HTTP/1.1 600 ?\r\ncontent-length: 0\r\n\r\n", 600),
         ("HTTP/1.1 999 ?\r\ncontent-length: 0\r\n\r\n", 999),
         (
             "HTTP/1.1 200 OK\r\nx: \u{e9}\r\ncontent-length: 0\r\n\r\n",
