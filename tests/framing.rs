@@ -13,6 +13,7 @@
 mod script;
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use script::{Server, Then, client, in_time, reply};
 use urlfetch::ErrorKind::{self, ConnectionClosed, MalformedReply, ResponseTooLarge};
@@ -550,6 +551,27 @@ async fn a_head_without_end_is_given_up() {
             assert_eq!(outcome.unwrap_err().kind(), expected, "{start:?} {then:?}");
             // The connection is closed, and what was sent until then is what sockets hold.
             assert!(heard.await.unwrap() < 16 << 20, "{start:?} {then:?}");
+        }
+    })
+    .await;
+}
+
+/// A chunk's size may have any number of zeros before it, and none of them takes room.
+#[tokio::test]
+async fn a_chunk_that_never_begins_ends_with_the_deadline() {
+    in_time(async {
+        for then in ["0", " "] {
+            let server = Server::start("https", Some("http/1.1"), move |mut talk| async move {
+                talk.request().await;
+                let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0";
+                talk.say(head).await.unwrap();
+                while talk.say(then.repeat(4096)).await.is_ok() {}
+            })
+            .await;
+            let request = client().fetch(server.url("/"));
+            let response = request.deadline(Duration::from_secs(1)).await.unwrap();
+            let error = response.bytes().await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Deadline);
         }
     })
     .await;

@@ -241,3 +241,309 @@ impl Interim {
         .await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+    use std::sync::atomic::AtomicU64;
+    use std::time::Duration;
+
+    use bytes::Bytes;
+    use http_body_util::BodyExt;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+    use tokio::task::yield_now;
+
+    use super::super::host::Open;
+    use super::super::transport::Transport;
+    use super::super::{Connected, Stream};
+    use super::*;
+
+    /// Where a reply is cut, or that it is not, what comes of it is an end in time: an error, or
+    /// what the bytes that are there make without doubt.
+    #[tokio::test]
+    async fn a_reply_that_is_cut_anywhere_is_whole_or_an_error() {
+        for (reply, expected) in REPLIES {
+            let expected = expected.map(|(status, body)| (status, body.to_owned()));
+            for cut in 0..=reply.len() {
+                let outcome = outcome(&reply[..cut]).await;
+                match &outcome {
+                    // Without a length a body ends where the connection does.
+                    Ok((_, body)) if reply.contains("\r\n\r\nuntil") => {
+                        assert!("until".starts_with(body), "{outcome:?} {reply:?}");
+                    }
+                    Ok(_) => assert_eq!(outcome, expected, "{reply:?}"),
+                    Err(kind) => assert!(
+                        [ErrorKind::ConnectionClosed, ErrorKind::MalformedReply].contains(kind),
+                        "{cut} {kind:?} {reply:?}"
+                    ),
+                }
+                if cut == reply.len() {
+                    assert_eq!(outcome, expected, "{reply:?}");
+                }
+            }
+        }
+    }
+
+    /// Nor does it matter in what pieces the bytes come.
+    #[tokio::test]
+    async fn a_reply_that_comes_byte_by_byte_is_the_same() {
+        for (reply, expected) in REPLIES {
+            let expected = expected.map(|(status, body)| (status, body.to_owned()));
+            let (client, mut server) = duplex(4096);
+            let talk = async {
+                until_blank_line(&mut server).await;
+                for byte in reply.as_bytes() {
+                    if server.write_all(&[*byte]).await.is_err() {
+                        break;
+                    }
+                    yield_now().await;
+                }
+                server
+            };
+            let (outcome, _server) = tokio::join!(fetch(client), async { drop(talk.await) });
+            assert_eq!(outcome, expected, "{reply:?}");
+        }
+    }
+
+    /// What the peer can have us take in is bounded by our limits, not by what it says.
+    #[tokio::test]
+    async fn so_much_is_taken_in_and_no_more() {
+        use ErrorKind::{MalformedReply, ResponseTooLarge};
+        let chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+        let in_chunks = |rest: &str| [chunked, rest].concat();
+        let head = u64::from(limits::RESPONSE_HEAD);
+        let large = format!("HTTP/1.1 103 ?\r\nx: {}\r\n\r\n", "y".repeat(60 << 10));
+        let interim = large.len() as u64 * (limits::INTERIM_RESPONSES as u64 + 1);
+        for (once, then, expected, most) in [
+            ("".into(), "\r\n", ResponseTooLarge, head),
+            ("".into(), "y", MalformedReply, 0),
+            ("HTTP/1.1 2".into(), "0", MalformedReply, 0),
+            ("HTTP/1.1 200 ".into(), "y", ResponseTooLarge, head),
+            ("HTTP/1.1 200 OK\r\n".into(), "y", ResponseTooLarge, head),
+            ("HTTP/1.1 200 OK\r\nx: ".into(), "y", ResponseTooLarge, head),
+            ("HTTP/1.1 200 OK\r\nx: ".into(), " ", ResponseTooLarge, head),
+            (
+                "HTTP/1.1 200 OK\r\n".into(),
+                "x: y\r\n",
+                ResponseTooLarge,
+                head,
+            ),
+            ("".into(), "HTTP/1.1 100 ?\r\n\r\n", MalformedReply, head),
+            ("".into(), &large, MalformedReply, interim + head),
+            (in_chunks("5;"), "y", MalformedReply, 16 << 10),
+            (
+                chunked.into(),
+                "1;yyyyyyy\r\nx\r\n",
+                MalformedReply,
+                32 << 10,
+            ),
+            (in_chunks("5"), "0", MalformedReply, 0),
+            (in_chunks("0\r\nx: "), "y", MalformedReply, head),
+            (in_chunks("0\r\n"), "x: y\r\n", MalformedReply, head),
+        ] {
+            let (client, server) = duplex(PIPE);
+            let (taken, talk) = flood(server, once.clone(), then.to_owned());
+            let (outcome, ()) = tokio::join!(fetch(client), talk);
+            let taken = taken.load(Ordering::Relaxed);
+            let shown = &then[..then.len().min(20)];
+            assert_eq!(outcome, Err(expected), "{once:?} {shown:?}");
+            // Beyond it is what one read of the connection may have brought, and the pipe.
+            assert!(taken <= most + SLACK, "{once:?} {shown:?} {taken}");
+        }
+    }
+
+    /// Of a body that nobody reads, no more is taken in than one can wait for.
+    #[tokio::test]
+    async fn a_body_that_nobody_reads_stays_with_its_server() {
+        for (once, then) in [
+            ("HTTP/1.1 200 OK\r\n\r\n", "y"),
+            ("HTTP/1.1 200 OK\r\ncontent-length: 99999999\r\n\r\n", "y"),
+            (
+                "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n",
+                "1\r\ny\r\n",
+            ),
+        ] {
+            let (client, server) = duplex(PIPE);
+            let (taken, talk) = flood(server, once.to_owned(), then.to_owned());
+            let talk = tokio::spawn(talk);
+            let exchange = send(client).await.map_err(|failed| failed.error).unwrap();
+            for _ in 0..10_000 {
+                yield_now().await;
+            }
+            let taken = taken.load(Ordering::Relaxed);
+            assert!(taken <= SLACK, "{once:?} {taken}");
+            drop(exchange);
+            talk.await.unwrap();
+        }
+    }
+
+    type Outcome = Result<(u16, &'static str), ErrorKind>;
+
+    const REPLIES: [(&str, Outcome); 24] = {
+        use ErrorKind::{ConnectionClosed, MalformedReply};
+        [
+            (
+                "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello",
+                Ok((200, "hello")),
+            ),
+            (
+                "HTTP/1.1 200 OK\r\ncontent-length: 5, 5\r\n\r\nhello",
+                Ok((200, "hello")),
+            ),
+            (
+                "HTTP/1.0 200 OK\r\ncontent-length: 5\r\n\r\nhello",
+                Ok((200, "hello")),
+            ),
+            ("HTTP/1.1 200 OK\r\nx: y\r\n\r\nuntil", Ok((200, "until"))),
+            ("HTTP/1.1 204 ?\r\ncontent-length: 5\r\n\r\n", Ok((204, ""))),
+            (
+                "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2;a=\"b\"\r\nhe\r\n3\r\nllo\r\n0\r\nx: y\r\n\r\n",
+                Ok((200, "hello")),
+            ),
+            (
+                "HTTP/1.1 103 ?\r\nlink: x\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello",
+                Ok((200, "hello")),
+            ),
+            (
+                "HTTP/1.1 200 OK\ncontent-length: 5\n\nhello",
+                Ok((200, "hello")),
+            ),
+            (
+                "\r\n\r\nHTTP/1.1 200\r\ncontent-length: 5\r\n\r\nhello",
+                Ok((200, "hello")),
+            ),
+            (
+                "HTTP/1.1 101 ?\r\nupgrade: x\r\n\r\nhello",
+                Err(MalformedReply),
+            ),
+            (
+                "HTTP/1.1 200 OK\r\ncontent-length: 5, 6\r\n\r\nhello",
+                Err(MalformedReply),
+            ),
+            (
+                "HTTP/1.1 200 OK\r\ncontent-length: -5\r\n\r\nhello",
+                Err(MalformedReply),
+            ),
+            (
+                "HTTP/1.1 200 OK\r\ncontent-length: 99999999999999999999\r\n\r\nhello",
+                Err(MalformedReply),
+            ),
+            (
+                "HTTP/1.1 200 OK\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+                Err(MalformedReply),
+            ),
+            (
+                "HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+                Err(MalformedReply),
+            ),
+            (
+                "HTTP/1.0 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+                Err(MalformedReply),
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nx: a\r\n b\r\n\r\nhello",
+                Err(MalformedReply),
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nx: a\rb\r\n\r\nhello",
+                Err(MalformedReply),
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nx: a\0b\r\n\r\nhello",
+                Err(MalformedReply),
+            ),
+            ("HTTP/1.1 200 OK\r\nx : a\r\n\r\nhello", Err(MalformedReply)),
+            ("220 mail.test ESMTP\r\n\r\n", Err(MalformedReply)),
+            (
+                "\0\0\u{12}\u{4}\0\0\0\0\0\0\u{3}\0\0\0d",
+                Err(MalformedReply),
+            ),
+            (
+                "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhelloX0\r\n\r\n",
+                Err(MalformedReply),
+            ),
+            (
+                "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n",
+                Err(ConnectionClosed),
+            ),
+        ]
+    };
+
+    /// What comes of a reply, after which the connection ends.
+    async fn outcome(reply: &str) -> Result<(u16, String), ErrorKind> {
+        let (client, mut server) = duplex(4096);
+        let talk = async move {
+            until_blank_line(&mut server).await;
+            let _ = server.write_all(reply.as_bytes()).await;
+        };
+        tokio::join!(fetch(client), talk).0
+    }
+
+    /// Writes one thing, and then another again and again, until the client is gone. How much of it
+    /// the pipe has taken can be looked at.
+    fn flood(
+        mut server: DuplexStream,
+        once: String,
+        then: String,
+    ) -> (Arc<AtomicU64>, impl Future<Output = ()> + Send) {
+        let taken = Arc::<AtomicU64>::default();
+        let counted = Arc::clone(&taken);
+        let talk = async move {
+            // The request, which is read first, so that nothing is there before it.
+            until_blank_line(&mut server).await;
+            let block = then.repeat((PIPE / then.len()).max(1));
+            let mut next = once.as_bytes();
+            loop {
+                if next.is_empty() {
+                    next = block.as_bytes();
+                }
+                let Ok(written) = server.write(next).await else {
+                    return;
+                };
+                next = &next[written..];
+                counted.fetch_add(written as u64, Ordering::Relaxed);
+            }
+        };
+        (taken, talk)
+    }
+
+    async fn until_blank_line(server: &mut DuplexStream) {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(server.read_u8().await.unwrap());
+        }
+    }
+
+    async fn fetch(client: DuplexStream) -> Result<(u16, String), ErrorKind> {
+        let exchange = send(client).await.map_err(|failed| failed.error.kind())?;
+        let facts = Arc::clone(exchange.lease.facts());
+        let body = exchange.body.collect().await;
+        let body = body.map_err(|error| explain(error, &facts).kind())?;
+        let text = String::from_utf8(body.to_bytes().into()).unwrap();
+        Ok((exchange.head.status.as_u16(), text))
+    }
+
+    async fn send(client: DuplexStream) -> Result<Exchange, Failed> {
+        let deadline = Deadline::start(Duration::from_secs(20));
+        let connected = Connected {
+            stream: Stream::plain(Transport::Tunnel(Box::new(client))),
+            remote: (Ipv4Addr::LOCALHOST, 0).into(),
+        };
+        let (sender, facts) = Sender::open(connected, |_| {}, deadline).await.unwrap();
+        let open = Open {
+            sender,
+            facts,
+            reused: false,
+        };
+        let request = Request::builder().uri("/").header("host", "lab.test");
+        let request = request.body(Outgoing::whole(Bytes::new())).unwrap();
+        Lease::new(open, Arc::default())
+            .send(request, false, Demand::Verified, deadline)
+            .await
+    }
+
+    /// What is between the client and its server.
+    const PIPE: usize = 1 << 10;
+    /// What one read may bring, at most, and what is between.
+    const SLACK: u64 = 16 << 10;
+}

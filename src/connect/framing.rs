@@ -1,5 +1,29 @@
 //! Is it beyond doubt where a reply's body ends? (RFC 9112 §6.) Two readers that disagree
 //! on that can be made to see two different replies.
+//!
+//! Most of what is malformed hyper, httparse and h2 refuse. What they take is refused here, or let
+//! be, as no other reader is led to another body by it:
+//!
+//! | they take | here |
+//! |---|---|
+//! | Transfer-Encoding with Content-Length (§6.3 item 3) | refused |
+//! | a Transfer-Encoding that is not one `chunked` (§6.1, §7) | refused |
+//! | Transfer-Encoding from HTTP/1.0, where the status has no body (§6.1) | refused |
+//! | a 101 that nobody asked for (RFC 9110 §7.8) | refused; h2 passes over it, switching nothing |
+//! | interim responses without end (RFC 9110 §15.2) | refused after 8; over h2 by `frames` |
+//! | bytes between two responses (§6.3) | the connection is given up, by hyper and by `stream` |
+//! | LF alone at the end of a line of the head (§2.2) | let be: a recipient may, and many do so |
+//! | blank lines before the status line | let be on a new connection; between responses, refused |
+//! | a status line without a reason, or the space before it (§4) | let be: a client ignores it |
+//! | statuses from 600 to 999 (RFC 9110 §15) | let be: whoever asks sees the number |
+//! | Content-Length several times, and the same number (§6.3 item 5) | let be |
+//! | white space after a chunk's size; any byte but CR and LF in its extensions (§7.1) | let be |
+//! | trailers with a length (RFC 9110 §6.5.1), or with LF at a line's end | let be: nothing goes by them |
+//! | pseudo-fields in the trailers of h2 (RFC 9113 §8.1) | let be: the codec drops them |
+//!
+//! They refuse what the RFC would have us take: obs-fold (§5.2), which is as well, and HTTP/1.2
+//! (RFC 9110 §2.5), which there is not. A head of h2 beyond its limit they tell apart from a
+//! malformed one for nobody, and so it is an `ErrorKind::MalformedReply`.
 
 use std::fmt;
 

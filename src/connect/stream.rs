@@ -134,9 +134,10 @@ impl Stream {
     /// the system has told its driver of news, and that may be late: by then they would be
     /// read as the answer.
     fn begin(&self) -> io::Result<()> {
-        if !self.traffic.begins.swap(false, Ordering::Relaxed) {
+        if !self.traffic.begins.load(Ordering::Relaxed) {
             return Ok(());
         }
+        self.traffic.begins.store(false, Ordering::Relaxed);
         let waiting = self
             .socket()
             .map(|socket| SockRef::from(socket).peek(&mut [MaybeUninit::uninit()]));
