@@ -41,11 +41,12 @@ const ENDS: [(&str, &str); 8] = [
     ),
 ];
 
-/// What follows: another response, a part of one, or a blank line.
-const REST: [&str; 3] = [
+/// What follows: another response, a part of one, a blank line, or the end of the connection.
+const REST: [&str; 4] = [
     "HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\npoison",
     "H",
     "\r\n",
+    "",
 ];
 
 /// A server in a runtime of its own, whose every first answer is followed by what nobody asked for:
@@ -73,6 +74,12 @@ impl Poisoner {
                     if request.path() == "/next" {
                         let _ = talk.say(reply("200 OK", "", "clean")).await;
                         continue;
+                    }
+                    if rest.is_empty() {
+                        let _ = talk.say(good).await;
+                        drop(talk);
+                        let _ = say.send(());
+                        return;
                     }
                     // A client that is gone already has seen it.
                     let _ = match at_once {

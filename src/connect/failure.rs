@@ -134,7 +134,7 @@ pub(super) fn is_refused(error: &hyper::Error) -> bool {
         .is_some_and(|h2| h2.is_remote() && h2.reason() == Some(h2::Reason::REFUSED_STREAM))
 }
 
-/// The request was not begun, as the peer had spoken before it.
+/// The request was not begun, as the peer had spoken or left before it.
 pub(super) fn is_untimely(error: &hyper::Error) -> bool {
     find::<io::Error>(error)
         .and_then(io::Error::get_ref)

@@ -56,8 +56,8 @@ impl Traffic {
         self.written.load(Ordering::Relaxed)
     }
 
-    /// A request follows on a used connection. Unless nothing of its peer's waits to be read when
-    /// its first byte is to be written, it is not written, and [`Untimely`] is the error.
+    /// A request follows on a used connection. Unless nothing waits to be read when its first byte
+    /// is to be written, none of it is, and [`Untimely`] is the error.
     pub(super) fn begin(&self) {
         self.begins.store(true, Ordering::Relaxed);
     }
@@ -68,14 +68,14 @@ impl Traffic {
     }
 }
 
-/// The peer said something between two requests, be it a farewell or an answer to nobody: the
-/// connection must not be used for the next one.
+/// The peer said something between two requests, or left: be it a farewell or an answer to nobody,
+/// the connection is not used for the next one.
 #[derive(Debug)]
 pub(super) struct Untimely;
 
 impl fmt::Display for Untimely {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the server said something on the idle connection before the request was sent")
+        f.write_str("the server spoke or left on the idle connection before the request was sent")
     }
 }
 
@@ -129,10 +129,10 @@ impl Stream {
         }
     }
 
-    /// Refuses to begin a request where bytes wait to be read (RFC 9112 §9.2: they are no answer to
-    /// it). hyper looks for them too, but through tokio, which looks at the socket itself only when
-    /// the system has told its driver of news, and that may be late: by then they would be
-    /// read as the answer.
+    /// Refuses to begin a request where something waits to be read: bytes are no answer to it (RFC
+    /// 9112 §6.3), and after an end there will be none. hyper looks for both too, but through tokio,
+    /// which looks at the socket itself only when the system has told its driver of news. That may
+    /// be late: by then the bytes would be read as the answer.
     fn begin(&self) -> io::Result<()> {
         if !self.traffic.begins.load(Ordering::Relaxed) {
             return Ok(());
@@ -142,9 +142,9 @@ impl Stream {
             .socket()
             .map(|socket| SockRef::from(socket).peek(&mut [MaybeUninit::uninit()]));
         match waiting {
-            Some(Ok(1..)) => Err(io::Error::new(io::ErrorKind::ConnectionAborted, Untimely)),
-            // Nothing is there, or an end or error, which writing and reading will come to.
-            _ => Ok(()),
+            None => Ok(()),
+            Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            Some(_) => Err(io::Error::new(io::ErrorKind::ConnectionAborted, Untimely)),
         }
     }
 
