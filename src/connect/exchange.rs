@@ -170,7 +170,7 @@ impl Lease {
                 // An error of hyper's is the end of an HTTP/1.1 connection: what was not written
                 // by now never will be. On h2 other streams are counted too.
                 let sent = facts.is_http2 || facts.traffic.written() > written;
-                let going_away = is_going_away(&error);
+                let going_away = is_going_away(&error, self.open.reused);
                 let how = Circumstances {
                     handed_back: request.is_some(),
                     // h2 fails a stream by GOAWAY only above the last one that the peer will
@@ -253,7 +253,8 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
     use tokio::task::yield_now;
 
-    use super::super::host::Open;
+    use super::super::host::{Choice, Host, Next};
+    use super::super::keep::Keep;
     use super::super::transport::Transport;
     use super::super::{Connected, Stream};
     use super::*;
@@ -528,17 +529,18 @@ mod tests {
         let connected = Connected {
             stream: Stream::plain(Transport::Tunnel(Box::new(client))),
             remote: (Ipv4Addr::LOCALHOST, 0).into(),
+            host: None,
         };
-        let (sender, facts) = Sender::open(connected, |_| {}, deadline).await.unwrap();
-        let open = Open {
-            sender,
-            facts,
-            reused: false,
+        let host = Arc::new(Host::new(Keep::default(), Arc::default()));
+        let Next::Dial(place) = host.next(Choice::Any, true) else {
+            panic!("nothing is there");
         };
+        let open = host.opened(connected, place, deadline).await.unwrap();
         let request = Request::builder().uri("/").header("host", "lab.test");
         let request = request.body(Outgoing::whole(Bytes::new())).unwrap();
-        Lease::new(open, Arc::default())
-            .send(request, false, Demand::Verified, deadline)
+        let mut timings = Timings::default();
+        Lease::new(open)
+            .send(request, false, Demand::Verified, deadline, &mut timings)
             .await
     }
 

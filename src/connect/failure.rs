@@ -141,11 +141,18 @@ pub(super) fn is_untimely(error: &hyper::Error) -> bool {
         .is_some_and(|below| below.is::<Untimely>())
 }
 
-/// The peer shuts the connection down (RFC 9113 §6.8).
-pub(super) fn is_going_away(error: &hyper::Error) -> bool {
-    find::<h2::Error>(error).is_some_and(|h2| {
-        h2.is_remote() && h2.is_go_away() && h2.reason() == Some(h2::Reason::NO_ERROR)
-    })
+/// The peer shuts the connection down, and another one is worth trying (RFC 9113 §6.8). One that
+/// gives an error for the first request of a connection would give it for the next first one, too;
+/// and who asks for calm is not sent the same again at once.
+pub(super) fn is_going_away(error: &hyper::Error, reused: bool) -> bool {
+    let reason = find::<h2::Error>(error)
+        .filter(|h2| h2.is_remote() && h2.is_go_away())
+        .and_then(h2::Error::reason);
+    match reason {
+        Some(h2::Reason::NO_ERROR) => true,
+        Some(h2::Reason::ENHANCE_YOUR_CALM) | None => false,
+        Some(_) => reused,
+    }
 }
 
 /// The first error of a type in a chain of causes.

@@ -212,7 +212,9 @@ impl Host {
                 }
                 break;
             };
-            let (Some(grant), Some(first)) = (grant, state.queue.pop_front()) else {
+            let Some(grant) = grant else { break };
+            let Some(first) = state.queue.pop_front() else {
+                unwanted = Some(grant);
                 break;
             };
             // He may have left at this moment. It is taken back without the lock, and served anew.
@@ -225,9 +227,14 @@ impl Host {
         drop(unwanted);
     }
 
-    /// Looks whether the peer allows more streams by now, of which nothing tells.
+    /// Looks whether the peer allows more streams by now, or no new ones any more: of neither is
+    /// anybody told who only waits.
     pub(super) fn look_again(self: &Arc<Self>) {
-        self.serve(self.state());
+        let state = self.state();
+        if let Some(shared) = &state.shared {
+            shared.connection.wake();
+        }
+        self.serve(state);
     }
 
     /// An idle connection for a request.
@@ -400,7 +407,11 @@ impl Host {
     pub(super) fn is_in_use(self: &Arc<Self>, now: Instant) -> bool {
         let mut state = self.state();
         self.reap(&mut state, now);
-        Arc::strong_count(self) > 1 || state.places > 0
+        let is_counted = self.keep.max_connections.is_some() && state.places > 0;
+        Arc::strong_count(self) > 1
+            || !state.idle.is_empty()
+            || state.shared.is_some()
+            || is_counted
     }
 
     /// Lets go of what is closed, idle for too long, or too old.
@@ -438,7 +449,8 @@ impl Host {
     }
 
     pub(super) fn connections(&self) -> Connections {
-        let state = self.state();
+        let mut state = self.state();
+        self.reap(&mut state, Instant::now());
         Connections {
             open: state.places - state.dialling,
             dialling: state.dialling,

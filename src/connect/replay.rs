@@ -6,8 +6,9 @@
 pub(crate) struct Circumstances {
     /// hyper gave the request back: none of it was written.
     pub(crate) handed_back: bool,
-    /// h2 says that the stream was not processed: REFUSED_STREAM, or a GOAWAY below it. Or it was
-    /// not begun on a used connection, where the server had spoken or left before.
+    /// h2 says that the stream was not processed: REFUSED_STREAM, or a GOAWAY below it, whatever
+    /// its code. Or it was not begun on a used connection, where the server had spoken or left
+    /// before.
     pub(crate) unprocessed: bool,
     /// The connection was being shut down, and it is not known which requests are still processed.
     pub(crate) going_away: bool,

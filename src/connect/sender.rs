@@ -4,8 +4,8 @@ use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::task::Poll;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::task::{Poll, Waker};
 
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -50,6 +50,8 @@ struct Driver {
     connection: Mutex<Http2Connection>,
     /// What was last seen of the peer's limit.
     most_streams: AtomicUsize,
+    /// Of the task that drives it.
+    waker: OnceLock<Waker>,
 }
 
 type Http2Connection = http2::Connection<TokioIo<Stream>, Outgoing, TokioExecutor>;
@@ -65,6 +67,14 @@ impl Http2 {
             }
             driver.most_streams.load(Ordering::Relaxed)
         })
+    }
+
+    /// Has the driver look at the connection. It hears of a GOAWAY only when it is woken for
+    /// something else, and ends then.
+    pub(super) fn wake(&self) {
+        if let Some(driver) = self.driver.upgrade() {
+            driver.waker.get().into_iter().for_each(Waker::wake_by_ref);
+        }
     }
 }
 
@@ -133,6 +143,7 @@ impl Sender {
             let driver = Arc::new(Driver {
                 most_streams: AtomicUsize::new(connection.current_max_send_streams()),
                 connection: Mutex::new(connection),
+                waker: OnceLock::new(),
             });
             let connection = Http2 {
                 sender,
@@ -141,6 +152,7 @@ impl Sender {
             let driven = Arc::clone(facts);
             tokio::spawn(async move {
                 let _ = poll_fn(|cx| {
+                    driver.waker.get_or_init(|| cx.waker().clone());
                     let connection = driver.connection.lock();
                     let mut connection = connection.unwrap_or_else(PoisonError::into_inner);
                     Pin::new(&mut *connection).poll(cx)

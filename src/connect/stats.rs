@@ -1,4 +1,7 @@
 //! What a client's connections are doing, in numbers.
+//!
+//! A total is added to where the thing happens, by one relaxed addition; everything else is counted
+//! under the lock of its host, which is held there anyway.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -57,13 +60,14 @@ pub struct Connections {
     pub dialling: usize,
     /// HTTP/1.1 connections without a request.
     pub idle: usize,
-    /// HTTP/1.1 connections with a request whose response has not come to its end.
+    /// HTTP/1.1 connections that a call has: until its response was read to the end, or dropped.
     pub in_use: usize,
     /// HTTP/2 connections that the next request may share.
     pub http2: usize,
-    /// HTTP/2 requests whose response has not come to its end.
+    /// HTTP/2 requests under way: until the response was read to the end, or dropped.
     pub streams: usize,
-    /// Calls that wait for a connection, or for another call's dial to end.
+    /// Calls that wait for a connection or a stream, or for another call's dial to end. Who was
+    /// given one a moment ago may still be counted.
     pub waiting: usize,
 }
 

@@ -197,7 +197,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let at = listener.local_addr().unwrap();
         let (policy, clock) = (Policy::default(), Clock::default());
-        let trust = Trust::new(None, None, policy, vec![], clock).unwrap();
+        let trust = Trust::new(None, None, policy, vec![], clock, None).unwrap();
         let mut resolver = Resolver::default();
         let address: SocketAddr = "192.0.2.1:443".parse().unwrap();
         resolver.fix("name.test", [address]);

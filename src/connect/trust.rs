@@ -198,7 +198,7 @@ mod tests {
         let root = rcgen::generate_simple_self_signed(["root.test".to_owned()]).unwrap();
         let roots = RootStore::empty().add_der(root.cert.der()).unwrap();
         let (policy, clock) = (Policy::default(), Clock::default());
-        let trust = Trust::new(Some(roots), None, policy, vec![], clock).unwrap();
+        let trust = Trust::new(Some(roots), None, policy, vec![], clock, None).unwrap();
         let at = Origin::tls("both.test", 443).unwrap();
         let proxys = trust.tls_to_proxy(&at).await.unwrap();
         for demand in [Demand::Verified, Demand::Reported] {

@@ -17,9 +17,12 @@ use tokio::task::JoinSet;
 use urlfetch::lab::{Lab, Scenario};
 use urlfetch::{Client, ErrorKind, Method};
 
+mod kept;
+mod queue;
 mod replay;
 mod site;
 mod soak;
+mod streams;
 mod unfinished;
 
 use site::{HOSTS, Http1, Http2, Site};

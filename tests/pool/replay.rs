@@ -3,10 +3,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use h2::Reason;
 use tokio::sync::{Barrier, Semaphore};
-use urlfetch::{Client, Error, ErrorKind, Method, Payload};
+use urlfetch::{Client, Error, ErrorKind, Method, Payload, Phase};
 
 use crate::site::{HangUp, Http1, Http2, Once, Site, target};
 
@@ -18,33 +19,44 @@ enum Fate {
     Unanswered(HangUp),
     /// The connection ends within the head of the answer.
     Begun(HangUp),
+    /// The connection ends after an interim answer (RFC 9110 §15.2).
+    Interim(HangUp),
 }
 
 #[tokio::test]
 async fn a_reused_http1_connection_that_dies_is_replaced_if_nothing_can_happen_twice() {
-    use Fate::{Begun, Unanswered};
-    use HangUp::{Close, Reset};
+    use Fate::{Begun, Interim, Unanswered};
+    use HangUp::{Close, Cut, Reset};
     let none = || Payload::from("");
     let whole = || Payload::from("payload");
     let stream = || Payload::stream(Once::new("payload"));
     // (what becomes of the request, its method, its payload, whether it is sent again)
-    let rows: [(Fate, Method, Make<'_>, bool); 13] = [
+    let rows: [(Fate, Method, Make<'_>, bool); 22] = [
         (Unanswered(Close), Method::GET, &none, true),
+        (Unanswered(Cut), Method::GET, &none, true),
         (Unanswered(Reset), Method::GET, &none, true),
         (Unanswered(Close), Method::HEAD, &none, true),
         (Unanswered(Close), Method::DELETE, &whole, true),
         (Unanswered(Close), Method::PUT, &whole, true),
         (Unanswered(Reset), Method::PUT, &whole, true),
+        (Unanswered(Cut), Method::PUT, &whole, true),
+        (Unanswered(Cut), Method::OPTIONS, &none, true),
+        (Unanswered(Cut), Method::TRACE, &none, true),
         // Not idempotent.
         (Unanswered(Close), Method::POST, &whole, false),
         (Unanswered(Reset), Method::POST, &whole, false),
+        (Unanswered(Cut), Method::POST, &whole, false),
+        (Unanswered(Cut), Method::POST, &none, false),
         (Unanswered(Close), Method::PATCH, &whole, false),
         // Not replayable.
         (Unanswered(Close), Method::PUT, &stream, false),
         (Unanswered(Reset), Method::PUT, &stream, false),
         // Answered.
         (Begun(Close), Method::GET, &none, false),
+        (Begun(Cut), Method::GET, &none, false),
         (Begun(Reset), Method::PUT, &whole, false),
+        (Interim(Close), Method::GET, &none, false),
+        (Interim(Cut), Method::PUT, &whole, false),
     ];
     for (fate, method, payload, replayed) in rows {
         let seen = Arc::new(AtomicUsize::new(0));
@@ -69,6 +81,10 @@ async fn a_reused_http1_connection_that_dies_is_replaced_if_nothing_can_happen_t
                         Unanswered(how) => http.hang_up(how).await,
                         Begun(how) => {
                             http.write("HTTP/1.1 200").await;
+                            http.hang_up(how).await;
+                        }
+                        Interim(how) => {
+                            http.write("HTTP/1.1 100 Continue\r\n\r\n").await;
                             http.hang_up(how).await;
                         }
                     }
@@ -99,7 +115,7 @@ async fn a_reused_http1_connection_that_dies_is_replaced_if_nothing_can_happen_t
 
 #[tokio::test]
 async fn a_fresh_connection_that_dies_is_not_replaced() {
-    for how in [HangUp::Close, HangUp::Reset] {
+    for how in [HangUp::Close, HangUp::Cut, HangUp::Reset] {
         let site = Site::start("http/1.1", move |_, stream| async move {
             let mut http = Http1::new(stream);
             http.request().await.unwrap();
@@ -114,7 +130,7 @@ async fn a_fresh_connection_that_dies_is_not_replaced() {
 
 #[tokio::test]
 async fn a_request_is_replayed_once() {
-    for how in [HangUp::Close, HangUp::Reset] {
+    for how in [HangUp::Close, HangUp::Cut, HangUp::Reset] {
         let site = Site::start("http/1.1", move |n, stream| async move {
             let mut http = Http1::new(stream);
             if n == 0 {
@@ -130,6 +146,7 @@ async fn a_request_is_replayed_once() {
         let error = client.fetch(site.url("/")).await.unwrap_err();
         assert_closed(&error);
         assert_eq!(site.connections(), 2);
+        assert_eq!(client.pool_stats().replayed, 1);
     }
 }
 
@@ -137,7 +154,7 @@ async fn a_request_is_replayed_once() {
 /// the next of them.
 #[tokio::test]
 async fn a_replay_goes_by_a_fresh_connection() {
-    for how in [HangUp::Close, HangUp::Reset] {
+    for how in [HangUp::Close, HangUp::Cut, HangUp::Reset] {
         let both = Arc::new(Barrier::new(2));
         let site = Site::start("http/1.1", move |n, stream| {
             let both = Arc::clone(&both);
@@ -167,7 +184,7 @@ async fn a_replay_goes_by_a_fresh_connection() {
 /// second or not, nobody is told.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_idle_connection_that_was_closed_is_replaced_silently() {
-    for how in [HangUp::Close, HangUp::Reset] {
+    for how in [HangUp::Close, HangUp::Cut, HangUp::Reset] {
         for seen in [false, true] {
             let closed = Arc::new(Semaphore::new(0));
             let site = {
@@ -233,23 +250,27 @@ enum Ruin {
     /// RST_STREAM with this code.
     Stream(Reason),
     /// GOAWAY with the stream before as the last one, and the connection stays open.
-    GoAwayBelow,
+    GoAwayBelow(Reason),
     /// GOAWAY with this stream as the last one, and the connection ends.
-    GoAwayAt,
+    GoAwayAt(Reason),
+    /// GOAWAY with the highest stream there is, as a server has it that does not know yet where it
+    /// will stop, and the connection ends.
+    GoAwayAbove(Reason),
     /// The connection ends.
     Unanswered(HangUp),
 }
 
 #[tokio::test]
 async fn an_http2_request_that_was_not_processed_is_sent_again() {
-    use Ruin::{GoAwayAt, GoAwayBelow, Stream, Unanswered};
+    use Reason as R;
+    use Ruin::{GoAwayAbove, GoAwayAt, GoAwayBelow, Stream, Unanswered};
     // What becomes of the request, its method, its payload, how many connections there are if it
     // is sent again.
     type Row<'a> = (Ruin, Method, &'a dyn Fn() -> Payload, Option<usize>);
     let none = || Payload::from("");
     let whole = || Payload::from("payload");
     let stream = || Payload::stream(Once::new("payload"));
-    let rows: [Row<'_>; 17] = [
+    let rows: [Row<'_>; 29] = [
         (Stream(Reason::REFUSED_STREAM), Method::GET, &none, Some(1)),
         (
             Stream(Reason::REFUSED_STREAM),
@@ -261,16 +282,35 @@ async fn an_http2_request_that_was_not_processed_is_sent_again() {
         (Stream(Reason::NO_ERROR), Method::GET, &none, None),
         (Stream(Reason::CANCEL), Method::GET, &none, None),
         (Stream(Reason::INTERNAL_ERROR), Method::GET, &none, None),
-        (GoAwayBelow, Method::GET, &none, Some(2)),
-        (GoAwayBelow, Method::POST, &whole, Some(2)),
-        (GoAwayBelow, Method::POST, &stream, None),
+        (GoAwayBelow(R::NO_ERROR), Method::GET, &none, Some(2)),
+        (GoAwayBelow(R::NO_ERROR), Method::POST, &whole, Some(2)),
+        (GoAwayBelow(R::NO_ERROR), Method::POST, &stream, None),
         // hyper reports a GOAWAY in the same way where the stream was not above the last one and
         // its payload not yet begun; without a payload the two are not told apart.
-        (GoAwayBelow, Method::POST, &none, None),
+        (GoAwayBelow(R::NO_ERROR), Method::POST, &none, None),
+        // What is above the last stream was not processed with any code (RFC 9113 section 6.8).
+        (GoAwayBelow(R::INTERNAL_ERROR), Method::GET, &none, Some(2)),
+        (
+            GoAwayBelow(R::PROTOCOL_ERROR),
+            Method::POST,
+            &whole,
+            Some(2),
+        ),
+        (GoAwayBelow(R::PROTOCOL_ERROR), Method::POST, &stream, None),
+        // It asks for less.
+        (GoAwayBelow(R::ENHANCE_YOUR_CALM), Method::GET, &none, None),
+        (GoAwayBelow(R::ENHANCE_YOUR_CALM), Method::PUT, &whole, None),
         // It may have been acted on, and something has come back.
-        (GoAwayAt, Method::POST, &whole, None),
-        (GoAwayAt, Method::GET, &none, None),
+        (GoAwayAt(R::NO_ERROR), Method::POST, &whole, None),
+        (GoAwayAt(R::NO_ERROR), Method::GET, &none, None),
+        (GoAwayAt(R::INTERNAL_ERROR), Method::POST, &whole, None),
+        (GoAwayAt(R::INTERNAL_ERROR), Method::GET, &none, None),
+        (GoAwayAbove(R::NO_ERROR), Method::POST, &whole, None),
+        (GoAwayAbove(R::NO_ERROR), Method::GET, &none, None),
+        (GoAwayAbove(R::PROTOCOL_ERROR), Method::POST, &whole, None),
+        (Stream(R::ENHANCE_YOUR_CALM), Method::GET, &none, None),
         (Unanswered(HangUp::Close), Method::GET, &none, Some(2)),
+        (Unanswered(HangUp::Cut), Method::GET, &none, Some(2)),
         (Unanswered(HangUp::Reset), Method::PUT, &whole, Some(2)),
         (Unanswered(HangUp::Close), Method::POST, &whole, None),
         (Unanswered(HangUp::Reset), Method::POST, &whole, None),
@@ -291,9 +331,13 @@ async fn an_http2_request_that_was_not_processed_is_sent_again() {
                         }
                         match ruin {
                             Stream(reason) => http.reset(id, reason).await,
-                            GoAwayBelow => http.go_away(id - 2).await,
-                            GoAwayAt => {
-                                http.go_away(id).await;
+                            GoAwayBelow(reason) => http.go_away(id - 2, reason).await,
+                            GoAwayAt(reason) => {
+                                http.go_away(id, reason).await;
+                                return http.hang_up(HangUp::Close).await;
+                            }
+                            GoAwayAbove(reason) => {
+                                http.go_away(i32::MAX as u32, reason).await;
                                 return http.hang_up(HangUp::Close).await;
                             }
                             Unanswered(how) => return http.hang_up(how).await,
@@ -344,6 +388,87 @@ async fn an_http2_request_is_replayed_once() {
     assert_eq!(seen.load(Ordering::SeqCst), 2);
 }
 
+/// What a server says to the first request of a connection it would say to the next first one.
+#[tokio::test]
+async fn a_goaway_with_an_error_on_a_fresh_connection_is_the_answer() {
+    for (reason, replayed) in [
+        (Reason::NO_ERROR, true),
+        (Reason::PROTOCOL_ERROR, false),
+        (Reason::INADEQUATE_SECURITY, false),
+        (Reason::ENHANCE_YOUR_CALM, false),
+    ] {
+        let site = Site::start("h2", move |n, stream| async move {
+            let mut http = Http2::new(stream).await;
+            while let Some(id) = http.request().await {
+                match n {
+                    0 => http.go_away(0, reason).await,
+                    _ => http.reply(id, "again").await,
+                }
+            }
+        })
+        .await;
+        let outcome = site.client().fetch(site.url("/")).await;
+        assert_eq!(outcome.is_ok(), replayed, "{reason:?}: {outcome:?}");
+        assert_eq!(site.connections(), 1 + usize::from(replayed), "{reason:?}");
+        if let Err(error) = outcome {
+            assert_closed(&error);
+        }
+    }
+}
+
+/// The head has come: the response is the caller's, and what fails it is told, not mended.
+#[tokio::test]
+async fn nothing_is_replayed_after_the_head() {
+    for how in [HangUp::Close, HangUp::Cut, HangUp::Reset] {
+        let site = Site::start("http/1.1", move |_, stream| async move {
+            let mut http = Http1::new(stream);
+            http.request().await.unwrap();
+            http.reply("first").await;
+            http.request().await.unwrap();
+            http.write("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf")
+                .await;
+            http.hang_up(how).await;
+        })
+        .await;
+        let client = site.client();
+        first(&client, &site).await;
+        let error = match client.fetch(site.url("/")).await {
+            Ok(response) => response.bytes().await.unwrap_err(),
+            // A reset can overtake the bytes before it.
+            Err(error) => error,
+        };
+        assert_closed(&error);
+        assert_eq!(site.connections(), 1);
+        assert_eq!(client.pool_stats().replayed, 0);
+    }
+}
+
+/// One deadline for both attempts.
+#[tokio::test]
+async fn a_replay_has_what_is_left_of_the_deadline() {
+    let site = Site::tcp("http/1.1", |n, tcp, acceptor| async move {
+        if n > 0 {
+            // A handshake that is never answered.
+            return std::future::pending().await;
+        }
+        let mut http = Http1::new(acceptor.accept(tcp).await.unwrap());
+        http.request().await.unwrap();
+        http.reply("first").await;
+        http.request().await.unwrap();
+        http.hang_up(HangUp::Cut).await;
+    })
+    .await;
+    let client = site.client();
+    first(&client, &site).await;
+    let second = client.fetch(site.url("/"));
+    let error = second.deadline(Duration::from_millis(300)).await;
+    let error = error.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Deadline, "{error}");
+    assert_eq!(error.phase(), Some(Phase::Tls));
+    assert!(error.request_was_sent());
+    assert_eq!(site.connections(), 2);
+}
+
 /// GOAWAY ends a connection for what is to come, and not for what is under way.
 #[tokio::test]
 async fn after_a_goaway_the_old_connection_finishes_and_a_new_one_begins() {
@@ -356,7 +481,7 @@ async fn after_a_goaway_the_old_connection_finishes_and_a_new_one_begins() {
                 let mut http = Http2::new(stream).await;
                 let id = http.request().await.unwrap();
                 if n == 0 {
-                    http.go_away(id).await;
+                    http.go_away(id, Reason::NO_ERROR).await;
                     gone.add_permits(1);
                     finish.acquire().await.unwrap().forget();
                 }

@@ -21,13 +21,14 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use urlfetch::tls::RootStore;
-use urlfetch::{Bytes, Client, Payload};
+use urlfetch::{Bytes, Client, ClientBuilder, Payload};
 
 /// A server on loopback, until it is dropped.
 pub(crate) struct Site {
     addr: SocketAddr,
     ca_pem: String,
     connections: Arc<AtomicUsize>,
+    open: Arc<AtomicUsize>,
     server: AbortHandle,
 }
 
@@ -70,19 +71,27 @@ impl Site {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let connections = Arc::new(AtomicUsize::new(0));
-        let count = Arc::clone(&connections);
+        let open = Arc::new(AtomicUsize::new(0));
+        let (count, count_open) = (Arc::clone(&connections), Arc::clone(&open));
         let server = tokio::spawn(async move {
-            let mut open = JoinSet::new();
+            let mut scripts = JoinSet::new();
             loop {
                 let (tcp, _) = listener.accept().await.unwrap();
                 tcp.set_nodelay(true).unwrap();
-                open.spawn(script(count.fetch_add(1, Ordering::SeqCst), tcp));
+                let played = script(count.fetch_add(1, Ordering::SeqCst), tcp);
+                count_open.fetch_add(1, Ordering::SeqCst);
+                let count_open = Arc::clone(&count_open);
+                scripts.spawn(async move {
+                    played.await;
+                    count_open.fetch_sub(1, Ordering::SeqCst);
+                });
             }
         });
         Self {
             addr,
             ca_pem,
             connections,
+            open,
             server: server.abort_handle(),
         }
     }
@@ -101,13 +110,25 @@ impl Site {
         self.connections.load(Ordering::SeqCst)
     }
 
+    /// Connections that the server has not done with.
+    pub(crate) fn open(&self) -> usize {
+        self.open.load(Ordering::SeqCst)
+    }
+
     pub(crate) fn client(&self) -> Client {
+        self.client_with(|builder| builder)
+    }
+
+    pub(crate) fn client_with(
+        &self,
+        change: impl FnOnce(ClientBuilder) -> ClientBuilder,
+    ) -> Client {
         let roots = RootStore::empty().add_pem(&self.ca_pem).unwrap();
         let builder = Client::builder().roots(roots).deadline(HANG);
         let builder = HOSTS
             .iter()
             .fold(builder, |builder, host| builder.resolve(host, [self.addr]));
-        builder.build().unwrap()
+        change(builder).build().unwrap()
     }
 
     /// Accepts no connection from now on, and closes those that are open.
@@ -244,31 +265,80 @@ impl Http1 {
 /// One HTTP/2 connection as its server sees it, frame by frame (RFC 9113 §4.1).
 pub(crate) struct Http2 {
     stream: TlsStream<TcpStream>,
+    /// SETTINGS of ours that the client has acknowledged.
+    acknowledged: usize,
 }
 
 impl Http2 {
     pub(crate) async fn new(stream: TlsStream<TcpStream>) -> Self {
-        let mut http = Self { stream };
+        Self::begin(stream, &[]).await
+    }
+
+    /// A server that allows so many streams at once.
+    pub(crate) async fn allowing(stream: TlsStream<TcpStream>, streams: u32) -> Self {
+        Self::begin(stream, &max_streams(streams)).await
+    }
+
+    async fn begin(stream: TlsStream<TcpStream>, settings: &[u8]) -> Self {
+        let mut http = Self {
+            stream,
+            acknowledged: 0,
+        };
         let mut preface = [0; 24];
         let _ = http.stream.read_exact(&mut preface).await;
-        http.frame(SETTINGS, 0, 0, &[]).await;
+        http.frame(SETTINGS, 0, 0, settings).await;
         http
+    }
+
+    /// Allows so many streams from now on. A request may have left before that is read.
+    pub(crate) async fn allow(&mut self, streams: u32) {
+        self.frame(SETTINGS, 0, 0, &max_streams(streams)).await;
+    }
+
+    /// Waits until the client has acknowledged the SETTINGS that were sent so far.
+    pub(crate) async fn settle(&mut self, settings: usize) -> Option<()> {
+        while self.acknowledged < settings {
+            self.read().await?;
+        }
+        Some(())
+    }
+
+    /// Waits for a PING, and answers it if `answers`.
+    pub(crate) async fn ping(&mut self, answers: bool) -> Option<()> {
+        loop {
+            if let (PING, 0, _, payload) = self.read().await? {
+                if answers {
+                    self.frame(PING, ACK, 0, &payload).await;
+                }
+                return Some(());
+            }
+        }
     }
 
     /// The stream of the next request, which has been read whole.
     pub(crate) async fn request(&mut self) -> Option<u32> {
         loop {
-            let mut head = [0; 9];
-            self.stream.read_exact(&mut head).await.ok()?;
-            let [a, b, c, kind, flags, id @ ..] = head;
-            let mut payload = vec![0; u32::from_be_bytes([0, a, b, c]) as usize];
-            self.stream.read_exact(&mut payload).await.ok()?;
-            match kind {
-                SETTINGS if flags & ACK == 0 => self.frame(SETTINGS, ACK, 0, &[]).await,
-                HEADERS | DATA if flags & END_STREAM != 0 => return Some(u32::from_be_bytes(id)),
-                _ => {}
+            if let (HEADERS | DATA, flags, stream, _) = self.read().await? {
+                if flags & END_STREAM != 0 {
+                    return Some(stream);
+                }
             }
         }
+    }
+
+    /// The next frame: its type, its flags, its stream and its payload. SETTINGS are acknowledged.
+    async fn read(&mut self) -> Option<(u8, u8, u32, Vec<u8>)> {
+        let mut head = [0; 9];
+        self.stream.read_exact(&mut head).await.ok()?;
+        let [a, b, c, kind, flags, stream @ ..] = head;
+        let mut payload = vec![0; u32::from_be_bytes([0, a, b, c]) as usize];
+        self.stream.read_exact(&mut payload).await.ok()?;
+        match (kind, flags & ACK) {
+            (SETTINGS, 0) => self.frame(SETTINGS, ACK, 0, &[]).await,
+            (SETTINGS, _) => self.acknowledged += 1,
+            _ => {}
+        }
+        Some((kind, flags, u32::from_be_bytes(stream), payload))
     }
 
     /// Status 200, which is the eighth entry of HPACK's static table, and a body.
@@ -283,14 +353,19 @@ impl Http2 {
         self.frame(DATA, 0, stream, body.as_bytes()).await;
     }
 
+    /// The rest of it.
+    pub(crate) async fn end_reply(&mut self, stream: u32, body: &str) {
+        self.frame(DATA, END_STREAM, stream, body.as_bytes()).await;
+    }
+
     pub(crate) async fn reset(&mut self, stream: u32, reason: h2::Reason) {
         let code = u32::from(reason).to_be_bytes();
         self.frame(RST_STREAM, 0, stream, &code).await;
     }
 
-    pub(crate) async fn go_away(&mut self, last: u32) {
-        let (last, no_error) = (last.to_be_bytes(), [0; 4]);
-        self.frame(GOAWAY, 0, 0, &[last, no_error].concat()).await;
+    pub(crate) async fn go_away(&mut self, last: u32, reason: h2::Reason) {
+        let (last, code) = (last.to_be_bytes(), u32::from(reason).to_be_bytes());
+        self.frame(GOAWAY, 0, 0, &[last, code].concat()).await;
     }
 
     pub(crate) async fn hang_up(self, how: HangUp) {
@@ -312,15 +387,24 @@ const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
+const PING: u8 = 6;
 const GOAWAY: u8 = 7;
 const ACK: u8 = 1;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 
+/// SETTINGS_MAX_CONCURRENT_STREAMS (RFC 9113 §6.5.2).
+fn max_streams(most: u32) -> Vec<u8> {
+    [&[0, 3], &most.to_be_bytes()[..]].concat()
+}
+
 async fn hang_up(mut stream: TlsStream<TcpStream>, how: HangUp) {
     match how {
         HangUp::Close => {
             let _ = stream.shutdown().await;
+        }
+        HangUp::Cut => {
+            let _ = stream.get_mut().0.shutdown().await;
         }
         HangUp::Reset => stream.get_ref().0.set_zero_linger().unwrap(),
     }
@@ -334,7 +418,11 @@ pub(crate) fn target(head: &str) -> &str {
 /// How a server ends a connection.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum HangUp {
+    /// By close_notify and the end of TCP.
     Close,
+    /// By the end of TCP alone, as a server does that has crashed.
+    Cut,
+    /// By a reset of TCP.
     Reset,
 }
 

@@ -15,7 +15,7 @@ use crate::{all, soon};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn everybody_gets_his_own_answer() {
-    for protocol in ["http/1.1", "h2"] {
+    for (protocol, most) in [("http/1.1", None), ("http/1.1", Some(FEW)), ("h2", None)] {
         let seen = Seen::default();
         let site = {
             let seen = seen.clone();
@@ -30,10 +30,21 @@ async fn everybody_gets_his_own_answer() {
             })
             .await
         };
-        let client = site.client();
-        let tasks = (0..TASKS).map(|task| fetch_on_and_on(client.clone(), site.url("/"), task));
+        let client = site.client_with(|builder| match most {
+            Some(most) => builder.pool_max_connections_per_host(most),
+            None => builder,
+        });
+        let tasks =
+            (0..TASKS).map(|task| fetch_on_and_on(client.clone(), site.url("/"), task, most));
         let answered: usize = all(tasks).await.into_iter().sum();
         assert!(answered > TASKS * FETCHES / 2, "{protocol}: {answered}");
+        let stats = client.pool_stats();
+        let now = stats.now;
+        assert_eq!((now.in_use, now.streams), (0, 0), "{protocol}: {stats:?}");
+        assert_eq!((now.waiting, now.dialling), (0, 0), "{protocol}: {stats:?}");
+        assert!(stats.opened <= site.connections() as u64);
+        assert!(stats.opened + stats.reused >= answered as u64);
+        assert!(stats.replayed > 0, "{protocol}: {stats:?}");
         for (token, times) in seen.0.lock().unwrap().iter() {
             let most = if token.starts_with("/GET") { 2 } else { 1 };
             assert!(*times <= most, "{protocol}: {token} was sent {times} times");
@@ -42,7 +53,7 @@ async fn everybody_gets_his_own_answer() {
 }
 
 /// How many had an answer.
-async fn fetch_on_and_on(client: Client, url: String, task: usize) -> usize {
+async fn fetch_on_and_on(client: Client, url: String, task: usize, most: Option<usize>) -> usize {
     let mut chance = Chance(1_000_003 * task as u64);
     let mut answered = 0;
     for n in 0..FETCHES {
@@ -74,6 +85,13 @@ async fn fetch_on_and_on(client: Client, url: String, task: usize) -> usize {
             }
             false => soon(fetch).await,
         };
+        let now = client.pool_stats().now;
+        // Who was given a connection a moment ago may still be counted among those who wait.
+        assert!(now.in_use + now.streams + now.dialling <= TASKS, "{now:?}");
+        assert!(now.waiting <= TASKS, "{now:?}");
+        if let Some(most) = most {
+            assert!(now.open + now.dialling <= most, "{now:?}");
+        }
         match outcome {
             Ok(Some(text)) => {
                 assert_eq!(text, body(&path));
@@ -182,6 +200,9 @@ impl Chance {
 }
 
 const TASKS: usize = 32;
+
+/// Connections that are few for as many.
+const FEW: usize = 3;
 
 /// A few seconds; the bugs it was written for showed at 800 within minutes.
 const FETCHES: usize = 40;
