@@ -295,7 +295,8 @@ impl ClientBuilder {
         self
     }
 
-    /// How long each fetch may take in all. See [`RequestBuilder::deadline`].
+    /// How long each fetch may take in all. See
+    /// [`RequestBuilder::deadline`](crate::RequestBuilder::deadline).
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = Some(deadline);
         self
@@ -307,7 +308,8 @@ impl ClientBuilder {
         self
     }
 
-    /// How many bytes of a body are accepted at most. See [`RequestBuilder::max_response_size`].
+    /// How many bytes of a body are accepted at most. See
+    /// [`RequestBuilder::max_response_size`](crate::RequestBuilder::max_response_size).
     pub fn max_response_size(mut self, most: u64) -> Self {
         self.max_response_size = Some(most);
         self
