@@ -182,12 +182,15 @@ impl Deadline {
         outcome
     }
 
-    /// Waits in a queue. Where it is one's turn at once, no clock is read and nothing is added.
+    /// Waits in a queue. Where it is one's turn at once, nothing is timed and nothing is added.
     pub(crate) async fn queue<F: Future>(
         &self,
         timings: &mut Timings,
         turn: F,
     ) -> Result<F::Output, Elapsed> {
+        if self.is_over() {
+            return Err(self.elapsed(Phase::Queued));
+        }
         let mut turn = pin!(turn);
         match poll_fn(|cx| Poll::Ready(turn.as_mut().poll(cx))).await {
             Poll::Ready(turn) => Ok(turn),
@@ -279,6 +282,10 @@ mod tests {
         let turn = deadline.queue(&mut timings, std::future::ready(7)).await;
         assert_eq!((turn, timings.queued()), (Ok(7), None));
         let never = std::future::pending::<()>();
+        let over = Deadline::start(Duration::ZERO);
+        let polled = over.queue(&mut timings, async { "polled" }).await;
+        assert_eq!(polled.unwrap_err().phase, Phase::Queued);
+        assert_eq!(timings.queued(), None);
         let elapsed = deadline.queue(&mut timings, never).await.unwrap_err();
         assert_eq!(elapsed.phase, Phase::Queued);
         assert_eq!(timings.queued(), Some(Duration::from_secs(5)));
