@@ -2,8 +2,8 @@
 //! of a protocol's own.
 //!
 //! `cargo run --example postgres -- HOST:PORT CA_FILE [ADDRESS:PORT]` connects to HOST:PORT, or to
-//! ADDRESS:PORT if that is given, asks for TLS by an SSLRequest, verifies that the server is HOST by
-//! the roots of CA_FILE, asks for a session of the user `postgres`, and prints what the server
+//! ADDRESS:PORT if that is given, asks for TLS by an SSLRequest, verifies that the server is HOST
+//! by the roots of CA_FILE, asks for a session of the user `postgres`, and prints what the server
 //! answers. No password is sent.
 //!
 //! The exit status is 2 if the server's certificate was refused, 1 on other errors.

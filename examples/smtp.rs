@@ -5,8 +5,8 @@
 //! of it. The exit status is 0 if the honest server was verified and spoken to, and the others were
 //! not:
 //!
-//! - One puts a command's reply of its own behind the reply to STARTTLS, in clear. A client that has
-//!   read it ahead, and reads it after the handshake, takes it for the server's (CVE-2011-0411).
+//! - One puts a command's reply of its own behind the reply to STARTTLS, in clear. A client that
+//!   has read it ahead, and reads it after the handshake, takes it for the server's (CVE-2011-0411).
 //! - One strips STARTTLS from what the server offers, so that the client may go on in clear.
 
 use std::fmt;

@@ -337,8 +337,8 @@ impl ClientBuilder {
     ///
     /// Whoever can read the file can read all that the client sends and receives, and while a
     /// connection is open change it. The file is opened when the client is built; one that is made
-    /// then is its owner's alone on Unix. A warning in the log says that it is on, and another, once,
-    /// if the file cannot be written any more.
+    /// then is its owner's alone on Unix. A warning in the log says that it is on, and another,
+    /// once, if the file cannot be written any more.
     pub fn key_log(mut self, on: bool) -> Self {
         self.key_log = on;
         self

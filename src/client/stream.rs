@@ -54,8 +54,8 @@ impl ConnectBuilder {
     /// so. Each has 1 to 255 bytes, such as the names that IANA has registered.
     ///
     /// A server that speaks none of them ends the handshake. One that does not know ALPN goes on
-    /// without, so ask [`Peer::alpn`](crate::tls::Peer::alpn) which was chosen. Sessions are resumed
-    /// only among streams that offer the same.
+    /// without, so ask [`Peer::alpn`](crate::tls::Peer::alpn) which was chosen. Sessions are
+    /// resumed only among streams that offer the same.
     pub fn alpn<P: AsRef<[u8]>>(mut self, protocols: impl IntoIterator<Item = P>) -> Self {
         self.asked.offer(protocols);
         self

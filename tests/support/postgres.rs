@@ -116,8 +116,8 @@ fn spawn(folder: &Path, addr: SocketAddr) -> Option<(Child, BufReader<ChildStder
     None
 }
 
-/// A program of PostgreSQL's, run as somebody who is not root: it does not run as root. Debian keeps
-/// the server's programs out of PATH.
+/// A program of PostgreSQL's, run as somebody who is not root: it does not run as root. Debian
+/// keeps the server's programs out of PATH.
 fn program(name: &str, folder: &Path) -> Command {
     let debians = fs::read_dir("/usr/lib/postgresql").into_iter().flatten();
     let debians = debians.filter_map(|version| Some(version.ok()?.path().join("bin").join(name)));
