@@ -99,6 +99,8 @@ struct State {
     shared: Option<Shared>,
     /// Who waits for a connection or a stream: first come, first served.
     queue: VecDeque<Waiting>,
+    /// How long the queue may become before those in it are looked for who have given up.
+    purge_at: usize,
     /// Connections from before their dial until their socket is closed.
     places: usize,
     /// Those of them that are not yet open.
@@ -154,14 +156,15 @@ impl Host {
     }
 
     /// How the caller comes to a connection. Whoever has the turn may dial without knowing what
-    /// the host speaks.
-    pub(super) fn next(self: &Arc<Self>, choice: Choice, has_turn: bool) -> Next {
+    /// the host speaks; whoever was first in the queue, and was given what was of no use, is first
+    /// again.
+    pub(super) fn next(self: &Arc<Self>, choice: Choice, has_turn: bool, was_first: bool) -> Next {
         let now = Instant::now();
         let mut state = self.state();
         self.reap(&mut state, now);
         if let Some(shared) = &mut state.shared {
             // Who came before is served before.
-            if shared.has_room() && !state.somebody_waits() {
+            if shared.has_room() && (was_first || !state.somebody_waits()) {
                 if let Some(open) = self.stream(&mut state) {
                     return Next::Open(open);
                 }
@@ -184,7 +187,11 @@ impl Host {
             None => Full::Connections(self.keep.max_connections.unwrap_or(state.places)),
         };
         let (grant, granted) = oneshot::channel();
-        state.queue.push_back(Waiting { grant, choice });
+        let waiting = Waiting { grant, choice };
+        match was_first {
+            true => state.queue.push_front(waiting),
+            false => state.enqueue(waiting),
+        }
         self.serve(state);
         Next::Wait(granted, full)
     }
@@ -206,11 +213,8 @@ impl Host {
             } else if choice == Choice::Any {
                 self.idle(&mut state).map(Grant::Open)
             } else {
-                // One that he would not take makes room for one that he does, when it has closed.
-                if !state.idle.is_empty() {
-                    drop(state.idle.remove(0));
-                }
-                break;
+                // The place of the connection that failed him comes when that one has closed.
+                None
             };
             let Some(grant) = grant else { break };
             let Some(first) = state.queue.pop_front() else {
@@ -230,7 +234,8 @@ impl Host {
     /// Looks whether the peer allows more streams by now, or no new ones any more: of neither is
     /// anybody told who only waits.
     pub(super) fn look_again(self: &Arc<Self>) {
-        let state = self.state();
+        let mut state = self.state();
+        self.reap(&mut state, Instant::now());
         if let Some(shared) = &state.shared {
             shared.connection.wake();
         }
@@ -464,6 +469,14 @@ impl Host {
 }
 
 impl State {
+    fn enqueue(&mut self, waiting: Waiting) {
+        if self.queue.len() >= self.purge_at {
+            self.queue.retain(|waiting| !waiting.grant.is_closed());
+            self.purge_at = (2 * self.queue.len()).max(MIN_PURGE);
+        }
+        self.queue.push_back(waiting);
+    }
+
     /// Whether anybody waits who has not given up.
     fn somebody_waits(&mut self) -> bool {
         while self
@@ -562,3 +575,6 @@ impl fmt::Display for Full {
 }
 
 impl std::error::Error for Full {}
+
+/// A queue that is not worth looking through.
+const MIN_PURGE: usize = 64;

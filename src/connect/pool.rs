@@ -68,8 +68,9 @@ impl Pool {
         let deadline = wanted.deadline;
         let host = self.host(wanted.target);
         let mut turn = None;
+        let mut was_first = false;
         loop {
-            let next = host.next(choice, turn.is_some());
+            let next = host.next(choice, turn.is_some(), was_first);
             // Whoever had the turn before may have left a connection for all, or the knowledge
             // that everybody needs one of his own.
             turn = turn.filter(|_| host.needs_turn());
@@ -81,7 +82,10 @@ impl Pool {
                     let waiting = until_granted(&host, granted, full);
                     let waited = deadline.queue(timings, waiting).await;
                     match waited.map_err(|elapsed| Error::from(elapsed).with_source(full))? {
-                        Some(grant) => grant,
+                        Some(grant) => {
+                            was_first = true;
+                            grant
+                        }
                         // What he waited for is gone.
                         None => continue,
                     }
@@ -113,7 +117,14 @@ impl Pool {
                 Ok(true) => return Ok(Lease::new(open)),
                 Err(elapsed) if deadline.is_over() => return Err(elapsed.into()),
                 // It is closed, or its peer has not read all of the request before.
-                Ok(false) | Err(_) => {}
+                Ok(false) => {}
+                Err(_) => {
+                    // Or this process has stood still: what drives the connection has its chance.
+                    tokio::task::yield_now().await;
+                    if sender.is_ready() {
+                        return Ok(Lease::new(open));
+                    }
+                }
             }
         }
     }
@@ -235,7 +246,10 @@ mod tests {
         }
         let found = pool.host(&target("kept.example"));
         assert!(Arc::ptr_eq(&kept, &found));
-        assert!(matches!(found.next(Choice::Any, false), Next::Open(_)));
+        assert!(matches!(
+            found.next(Choice::Any, false, false),
+            Next::Open(_)
+        ));
     }
 
     #[test]
@@ -308,7 +322,7 @@ mod tests {
             let stream = Stream::plain(Transport::Plain(stream));
             let deadline = Deadline::start(limits::DEADLINE);
             let host = self.host(&target(name));
-            let Next::Dial(place) = host.next(Choice::Any, true) else {
+            let Next::Dial(place) = host.next(Choice::Any, true, false) else {
                 panic!("nothing is there");
             };
             let connected = Connected {

@@ -4,8 +4,8 @@ use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
-use std::task::{Poll, Waker};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Context, Poll, Waker};
 
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -41,13 +41,14 @@ pub(super) struct Http1 {
 #[derive(Clone, Debug)]
 pub(super) struct Http2 {
     pub(super) sender: http2::SendRequest<Outgoing>,
-    /// What the driver has, for as long as it lives: its runtime ends it.
-    driver: Weak<Driver>,
+    driver: Arc<Driver>,
 }
 
+/// What drives a connection, which others may look at.
 #[derive(Debug)]
 struct Driver {
-    connection: Mutex<Http2Connection>,
+    /// For as long as its task lives, so that it ends with its runtime.
+    connection: Mutex<Option<Http2Connection>>,
     /// What was last seen of the peer's limit.
     most_streams: AtomicUsize,
     /// Of the task that drives it.
@@ -59,22 +60,50 @@ type Http2Connection = http2::Connection<TokioIo<Stream>, Outgoing, TokioExecuto
 impl Http2 {
     /// How many streams the peer allows at once, as far as is known.
     pub(super) fn most_streams(&self) -> usize {
-        self.driver.upgrade().map_or(0, |driver| {
-            // It may be running at this moment, and a payload's stream may ask from within.
-            if let Ok(connection) = driver.connection.try_lock() {
-                let most = connection.current_max_send_streams();
-                driver.most_streams.store(most, Ordering::Relaxed);
-            }
-            driver.most_streams.load(Ordering::Relaxed)
-        })
+        let known = &self.driver.most_streams;
+        // It may be running at this moment, and a payload's stream may ask from within.
+        if let Ok(connection) = self.driver.connection.try_lock() {
+            let most = connection.as_ref();
+            let most = most.map_or(0, Http2Connection::current_max_send_streams);
+            known.store(most, Ordering::Relaxed);
+        }
+        known.load(Ordering::Relaxed)
     }
 
     /// Has the driver look at the connection. It hears of a GOAWAY only when it is woken for
     /// something else, and ends then.
     pub(super) fn wake(&self) {
-        if let Some(driver) = self.driver.upgrade() {
-            driver.waker.get().into_iter().for_each(Waker::wake_by_ref);
+        self.driver
+            .waker
+            .get()
+            .into_iter()
+            .for_each(Waker::wake_by_ref);
+    }
+}
+
+/// The task that drives a connection, which ends with it.
+struct Driving(Arc<Driver>);
+
+impl Driving {
+    fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.0.waker.get_or_init(|| cx.waker().clone());
+        match self.connection().as_mut() {
+            Some(connection) => Pin::new(connection).poll(cx).map(drop),
+            None => Poll::Ready(()),
         }
+    }
+
+    fn connection(&self) -> MutexGuard<'_, Option<Http2Connection>> {
+        let connection = self.0.connection.lock();
+        connection.unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Driving {
+    fn drop(&mut self) {
+        // Not under the lock: requests go with it that were not sent.
+        let connection = self.connection().take();
+        drop(connection);
     }
 }
 
@@ -142,23 +171,18 @@ impl Sender {
                 .map_err(failed)?;
             let driver = Arc::new(Driver {
                 most_streams: AtomicUsize::new(connection.current_max_send_streams()),
-                connection: Mutex::new(connection),
+                connection: Mutex::new(Some(connection)),
                 waker: OnceLock::new(),
             });
             let connection = Http2 {
                 sender,
-                driver: Arc::downgrade(&driver),
+                driver: Arc::clone(&driver),
             };
+            let driving = Driving(driver);
             let driven = Arc::clone(facts);
             tokio::spawn(async move {
-                let _ = poll_fn(|cx| {
-                    driver.waker.get_or_init(|| cx.waker().clone());
-                    let connection = driver.connection.lock();
-                    let mut connection = connection.unwrap_or_else(PoisonError::into_inner);
-                    Pin::new(&mut *connection).poll(cx)
-                })
-                .await;
-                drop(driver);
+                poll_fn(|cx| driving.poll(cx)).await;
+                drop(driving);
                 ended(&driven);
             });
             Ok(Self::Http2(connection))
@@ -200,6 +224,13 @@ impl Sender {
         match self {
             Self::Http1(connection) => connection.sender.ready().await.is_ok(),
             Self::Http2(connection) => connection.sender.ready().await.is_ok(),
+        }
+    }
+    /// Whether it can take the next request without a wait.
+    pub(super) fn is_ready(&self) -> bool {
+        match self {
+            Self::Http1(connection) => connection.sender.is_ready(),
+            Self::Http2(connection) => connection.sender.is_ready(),
         }
     }
 }

@@ -50,7 +50,7 @@ async fn callers_are_served_in_the_order_in_which_they_came() {
         held.sort_by_key(|(path, _)| paths.iter().position(|each| each == path));
         for (n, path) in paths.iter().enumerate() {
             let (served, answer) = held.remove(0);
-            assert_eq!(&served, path, "{most} {is_known}");
+            assert_eq!(&served, path, "{most} {is_known} {:?}", client.pool_stats());
             answer.send(()).unwrap();
             if n + most < COLD {
                 let now = client.pool_stats().now;

@@ -9,7 +9,7 @@ use tokio::sync::{Notify, mpsc};
 use urlfetch::{Bytes, ErrorKind, Method, Payload, Phase};
 
 use crate::site::{Http1, Http2, Once, Site, endless};
-use crate::soon;
+use crate::{serve, soon};
 
 #[tokio::test]
 async fn a_response_dropped_before_its_end_closes_its_http1_connection() {
@@ -246,12 +246,22 @@ async fn an_http2_body_that_is_cut_off_is_no_body_with_any_code() {
 
 #[tokio::test]
 async fn a_payload_that_panics_ends_its_own_fetch_by_name() {
-    let site = Site::start("http/1.1", |_, stream| async move {
-        Http1::new(stream).closed().await;
-    })
-    .await;
-    let payload = Payload::stream(Once::that_panics());
-    let request = site.client().fetch(site.url("/")).method(Method::POST);
-    let error = request.payload(payload).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::ConnectionClosed, "{error}");
+    for protocol in ["http/1.1", "h2"] {
+        let site = Site::start(protocol, |n, stream| async move {
+            match n {
+                0 => Http1::new(stream).closed().await,
+                _ => serve(stream).await,
+            }
+        })
+        .await;
+        let client = site.client();
+        let payload = Payload::stream(Once::that_panics());
+        let request = client.fetch(site.url("/")).method(Method::POST);
+        let error = request.payload(payload).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionClosed, "{error}");
+        let now = client.pool_stats().now;
+        assert_eq!((now.http2, now.in_use, now.streams), (0, 0, 0));
+        let next = client.fetch(site.url("/next")).await.unwrap();
+        assert_eq!(next.text().await.unwrap(), "/next");
+    }
 }
