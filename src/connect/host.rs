@@ -213,7 +213,11 @@ impl Host {
             } else if choice == Choice::Any {
                 self.idle(&mut state).map(Grant::Open)
             } else {
-                // The place of the connection that failed him comes when that one has closed.
+                // One that he would not take makes room for one that he does, when it has closed: the
+                // place of the one that failed him may have gone to somebody before him.
+                if !state.idle.is_empty() {
+                    drop(state.idle.remove(0));
+                }
                 None
             };
             let Some(grant) = grant else { break };
