@@ -532,7 +532,7 @@ mod tests {
             host: None,
         };
         let host = Arc::new(Host::new(Keep::default(), Arc::default()));
-        let Next::Dial(place) = host.next(Choice::Any, true) else {
+        let Next::Dial(place) = host.next(Choice::Any, true, false) else {
             panic!("nothing is there");
         };
         let open = host.opened(connected, place, deadline).await.unwrap();
