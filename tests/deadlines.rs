@@ -112,7 +112,7 @@ async fn a_stream_of_any_protocol_has_the_same_clocks() {
             let sentence = format!("{sentence} while in the TLS handshake ({whose})");
             assert_eq!(error.to_string(), sentence);
             assert_eq!(error.phase(), Some(Phase::Tls));
-            assert!(error.timings().queued().is_some());
+            assert!(error.timings().tls().is_some());
             assert!(!error.request_was_sent());
         }
         resume();

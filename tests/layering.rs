@@ -38,6 +38,8 @@ const ROOMS: &[&str] = &[
     "connect/lease",
     "connect/host",
     "connect/sender",
+    "connect/http2",
+    "connect/farewell",
     "connect",
     "connect/route",
     "connect/through",

@@ -9,8 +9,10 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::facts::Facts;
+use super::farewell::Held;
+use super::http2::Http2;
 use super::keep::Keep;
-use super::sender::{Http1, Http2, Sender};
+use super::sender::{Http1, Sender};
 use super::stats::{Connections, Tally};
 use super::{Connected, Connector, Stream, Wanted};
 use crate::error::{Error, ErrorKind, Result};
@@ -42,6 +44,8 @@ pub(super) struct Open {
     pub(super) reused: bool,
     /// Nothing of a request or of a response is on it.
     pub(super) clean: bool,
+    /// Of an h2 connection, beyond its sender.
+    _held: Option<Arc<Held>>,
     host: Arc<Host>,
 }
 
@@ -265,11 +269,16 @@ impl Host {
     }
 
     fn open(self: &Arc<Self>, sender: Sender, facts: Arc<Facts>, reused: bool) -> Open {
+        let held = match &sender {
+            Sender::Http1(_) => None,
+            Sender::Http2(connection) => Some(Arc::clone(&connection.held)),
+        };
         Open {
             sender: Some(sender),
             facts,
             reused,
             clean: true,
+            _held: held,
             host: Arc::clone(self),
         }
     }

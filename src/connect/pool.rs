@@ -306,7 +306,10 @@ mod tests {
         let asked = wanted(Asker::Caller);
         let checkout = pool.checkout(&connector, asked, Choice::Any, &mut timings);
         assert!(checkout.await.unwrap().is_reused());
-        assert!(!matches!(host.next(Choice::Any, false, false), Next::Open(_)));
+        assert!(!matches!(
+            host.next(Choice::Any, false, false),
+            Next::Open(_)
+        ));
     }
 
     impl Pool {

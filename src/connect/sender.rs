@@ -1,20 +1,16 @@
 //! HTTP over a fresh stream: what sends requests on it, and the driver behind that.
 
-use std::convert::Infallible;
-use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::sync::Arc;
 
-use hyper::client::conn::{http1, http2};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::sync::oneshot;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use super::facts::Facts;
 use super::failure::Cause;
+use super::farewell::{self, Held};
+use super::http2::Http2;
 use super::keep::Ping;
 use super::outgoing::Outgoing;
 use super::{Connected, Stream};
@@ -35,76 +31,7 @@ pub(super) struct Http1 {
     pub(super) sender: http1::SendRequest<Outgoing>,
     pub(super) driver: AbortHandle,
     /// Gone with this, the driver has [`limits::FAREWELL`] to end.
-    _held: oneshot::Sender<Infallible>,
-}
-
-#[derive(Clone, Debug)]
-pub(super) struct Http2 {
-    pub(super) sender: http2::SendRequest<Outgoing>,
-    driver: Arc<Driver>,
-}
-
-/// What drives a connection, which others may look at.
-#[derive(Debug)]
-struct Driver {
-    /// For as long as its task lives, so that it ends with its runtime.
-    connection: Mutex<Option<Http2Connection>>,
-    /// What was last seen of the peer's limit.
-    most_streams: AtomicUsize,
-    /// Of the task that drives it.
-    waker: OnceLock<Waker>,
-}
-
-type Http2Connection = http2::Connection<TokioIo<Stream>, Outgoing, TokioExecutor>;
-
-impl Http2 {
-    /// How many streams the peer allows at once, as far as is known.
-    pub(super) fn most_streams(&self) -> usize {
-        let known = &self.driver.most_streams;
-        // It may be running at this moment, and a payload's stream may ask from within.
-        if let Ok(connection) = self.driver.connection.try_lock() {
-            let most = connection.as_ref();
-            let most = most.map_or(0, Http2Connection::current_max_send_streams);
-            known.store(most, Ordering::Relaxed);
-        }
-        known.load(Ordering::Relaxed)
-    }
-
-    /// Has the driver look at the connection. It hears of a GOAWAY only when it is woken for
-    /// something else, and ends then.
-    pub(super) fn wake(&self) {
-        self.driver
-            .waker
-            .get()
-            .into_iter()
-            .for_each(Waker::wake_by_ref);
-    }
-}
-
-/// The task that drives a connection, which ends with it.
-struct Driving(Arc<Driver>);
-
-impl Driving {
-    fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.0.waker.get_or_init(|| cx.waker().clone());
-        match self.connection().as_mut() {
-            Some(connection) => Pin::new(connection).poll(cx).map(drop),
-            None => Poll::Ready(()),
-        }
-    }
-
-    fn connection(&self) -> MutexGuard<'_, Option<Http2Connection>> {
-        let connection = self.0.connection.lock();
-        connection.unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for Driving {
-    fn drop(&mut self) {
-        // Not under the lock: requests go with it that were not sent.
-        let connection = self.connection().take();
-        drop(connection);
-    }
+    _held: Held,
 }
 
 impl Sender {
@@ -157,35 +84,9 @@ impl Sender {
         // The drivers end with their connection. What went wrong is told to whoever has a request
         // or a body on it.
         if facts.is_http2 {
-            let mut builder = http2::Builder::new(TokioExecutor::new());
-            builder.max_header_list_size(limits::RESPONSE_HEAD);
-            if let Some(Ping { interval, timeout }) = ping {
-                builder
-                    .timer(TokioTimer::new())
-                    .keep_alive_interval(interval)
-                    .keep_alive_timeout(timeout);
-            }
-            let (sender, connection) = deadline
-                .run(Phase::FirstByte, builder.handshake(io))
-                .await?
-                .map_err(failed)?;
-            let driver = Arc::new(Driver {
-                most_streams: AtomicUsize::new(connection.current_max_send_streams()),
-                connection: Mutex::new(Some(connection)),
-                waker: OnceLock::new(),
-            });
-            let connection = Http2 {
-                sender,
-                driver: Arc::clone(&driver),
-            };
-            let driving = Driving(driver);
-            let driven = Arc::clone(facts);
-            tokio::spawn(async move {
-                poll_fn(|cx| driving.poll(cx)).await;
-                drop(driving);
-                ended(&driven);
-            });
-            Ok(Self::Http2(connection))
+            let opening = Http2::open(io, ping, facts, ended);
+            let opened = deadline.run(Phase::FirstByte, opening).await?;
+            opened.map(Self::Http2).map_err(failed)
         } else {
             let handshake = http1::Builder::new()
                 .max_header_size(limits::RESPONSE_HEAD as usize)
@@ -194,25 +95,11 @@ impl Sender {
                 .run(Phase::FirstByte, handshake)
                 .await?
                 .map_err(failed)?;
-            let (held, let_go) = oneshot::channel();
-            // Let go, it writes what is left and says goodbye, for which its peer may never make
-            // room.
-            let farewell = async {
-                let _ = let_go.await;
-                tokio::time::sleep(limits::FAREWELL).await;
-            };
-            let driver = tokio::spawn(async move {
-                let (mut driver, mut farewell) = (pin!(driver), pin!(farewell));
-                poll_fn(|cx| match driver.as_mut().poll(cx) {
-                    Poll::Ready(_) => Poll::Ready(()),
-                    Poll::Pending => farewell.as_mut().poll(cx),
-                })
-                .await;
-            });
-            let driver = driver.abort_handle();
+            let (held, let_go) = farewell::held();
+            let driver = tokio::spawn(let_go.bound(async { drop(driver.await) }));
             Ok(Self::Http1(Http1 {
                 sender,
-                driver,
+                driver: driver.abort_handle(),
                 _held: held,
             }))
         }
@@ -226,6 +113,7 @@ impl Sender {
             Self::Http2(connection) => connection.sender.ready().await.is_ok(),
         }
     }
+
     /// Whether it can take the next request without a wait.
     pub(super) fn is_ready(&self) -> bool {
         match self {
