@@ -31,7 +31,7 @@ const ROOMS: &[&str] = &[
     "into_url",
     "payload",
     "response",
-    "body",
+    "body/*",
     // From a URL to an open connection, and one exchange over it.
     "connect/exchange",
     "connect/pool",

@@ -1,0 +1,95 @@
+//! A body as hyper gives it, and the connection it comes on.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Body as _, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use crate::connect::Lease;
+use crate::timings::Moved;
+
+/// The body as hyper gives it, and the connection it comes on.
+pub(super) struct Wire {
+    pub(super) incoming: Incoming,
+    /// Until the end.
+    pub(super) lease: Option<Lease>,
+    pub(super) read: u64,
+    /// By the request and its response, as far as it has been read.
+    pub(super) moved: Moved,
+    /// The end that hyper tells of is none.
+    pub(super) was_cut: bool,
+}
+
+impl Wire {
+    pub(super) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
+        let frame = ready!(Pin::new(&mut self.incoming).poll_frame(cx));
+        match &frame {
+            Some(Ok(frame)) => {
+                let length = frame.data_ref().map_or(0, Bytes::len);
+                self.read = self.read.saturating_add(length as u64);
+                if let Some(lease) = &mut self.lease {
+                    lease.came(frame);
+                }
+                self.count();
+                self.release_at_end();
+            }
+            Some(Err(_)) => _ = self.close(),
+            None => {
+                self.was_cut = self.is_cut();
+                self.count();
+                self.release();
+            }
+        }
+        Poll::Ready(frame)
+    }
+
+    /// What is still to come. Over h2 hyper goes by Content-Length also where nothing will: after
+    /// HEAD, and with 204 and 304.
+    pub(super) fn size_hint(&self) -> SizeHint {
+        match self.incoming.is_end_stream() {
+            true => SizeHint::with_exact(0),
+            false => self.incoming.size_hint(),
+        }
+    }
+
+    /// Whether the end that hyper tells of is none: it takes RST_STREAM with NO_ERROR for one, and
+    /// that may only follow a whole response to a request whose payload is not wanted (RFC 9113
+    /// §8.1). Had all of the payload gone, h2 would have kept to the end that came before.
+    fn is_cut(&self) -> bool {
+        let Some(lease) = self.lease.as_ref().filter(|lease| lease.is_http2()) else {
+            return false;
+        };
+        let left = self.size_hint();
+        left.lower() > 0 || (left.exact() != Some(0) && lease.sent_whole_payload())
+    }
+
+    pub(super) fn release_at_end(&mut self) {
+        if self.incoming.is_end_stream() {
+            self.release();
+        }
+    }
+
+    /// Looks how much has been moved. It has to be before the next request has the connection.
+    pub(super) fn count(&mut self) {
+        if let Some(lease) = &self.lease {
+            self.moved = lease.moved();
+        }
+    }
+
+    /// Lets go of the connection, which no other request may have. Whether it was there still.
+    pub(super) fn close(&mut self) -> bool {
+        self.count();
+        self.lease.take().is_some()
+    }
+
+    fn release(&mut self) {
+        if let Some(lease) = self.lease.take() {
+            lease.give_back();
+        }
+    }
+}
