@@ -60,7 +60,7 @@ mod wanted;
 use crate::error::Result;
 use crate::limits::{self, Deadline};
 use crate::timings::{Phase, Timings};
-use crate::tls::handshake::{self, Failure};
+use crate::tls::handshake::Failure;
 use crate::tls::{Protocols, Ticketed, TlsStream};
 
 /// Makes connections under one configuration.
@@ -129,12 +129,7 @@ impl Connector {
                 // The session's kept chain holds no longer. Its tickets are gone, and what the
                 // peer shows today decides.
                 Err(Failure::Stale(_)) if !redialled => redialled = true,
-                Err(Failure::Stale(verdict)) => {
-                    return Err(handshake::refused(&verdict, transport.host)
-                        .with_verdict(Some(verdict))
-                        .with_phase(Phase::Tls));
-                }
-                Err(Failure::Final(error)) => return Err(error.with_phase(Phase::Tls)),
+                Err(failure) => return Err(failure.into_error(transport.host)),
             }
         }
     }
@@ -158,13 +153,8 @@ impl Connector {
         let ticketed = ticketed(origin, protocols);
         let stream = Transport::Plain(stream);
         let handshake = tls.handshake(stream, &ticketed, origin.server_name()?, None);
-        match deadline.time(Phase::Tls, timings, handshake).await? {
-            Ok(stream) => Ok(stream),
-            Err(Failure::Stale(verdict)) => Err(handshake::refused(&verdict, None)
-                .with_verdict(Some(verdict))
-                .with_phase(Phase::Tls)),
-            Err(Failure::Final(error)) => Err(error.with_phase(Phase::Tls)),
-        }
+        let outcome = deadline.time(Phase::Tls, timings, handshake).await?;
+        outcome.map_err(|failure| failure.into_error(None))
     }
 
     /// The same, within the time for a connection.

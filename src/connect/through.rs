@@ -18,7 +18,7 @@ use super::{dial, tunnel};
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits;
 use crate::timings::{Phase, Timings};
-use crate::tls::handshake::{self, Failure};
+use crate::tls::handshake::Failure;
 use crate::tls::{Protocols, Ticketed};
 
 /// The way to one target through one proxy.
@@ -134,12 +134,7 @@ impl Through<'_> {
                 Ok(stream) => return Ok((Transport::Tunnel(Box::new(stream)), remote)),
                 // The session's kept chain holds no longer, and its tickets are gone.
                 Err(Failure::Stale(_)) if !redialled => redialled = true,
-                Err(Failure::Stale(verdict)) => {
-                    return Err(handshake::refused(&verdict, Some(remote))
-                        .with_verdict(Some(verdict))
-                        .with_phase(Phase::Tls));
-                }
-                Err(Failure::Final(error)) => return Err(error.with_phase(Phase::Tls)),
+                Err(failure) => return Err(failure.into_error(Some(remote))),
             }
         }
     }

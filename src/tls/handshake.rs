@@ -22,6 +22,7 @@ use super::verdict::{Refusal, Verdict};
 use super::{Ticketed, Tls, Version};
 use crate::connect::transport::Transport;
 use crate::error::{Error, ErrorKind};
+use crate::timings::Phase;
 
 /// A TLS stream whose peer was judged before it was handed over.
 ///
@@ -171,6 +172,17 @@ pub(crate) enum Failure {
     Final(Error),
 }
 
+impl Failure {
+    /// What is told of it, if nothing more is tried.
+    pub(crate) fn into_error(self, remote: Option<SocketAddr>) -> Error {
+        let error = match self {
+            Self::Stale(verdict) => refused(&verdict, remote).with_verdict(Some(verdict)),
+            Self::Final(error) => error,
+        };
+        error.with_phase(Phase::Tls)
+    }
+}
+
 /// An error for a handshake that failed.
 fn explain(
     error: &io::Error,
@@ -210,7 +222,7 @@ fn explain(
 }
 
 /// The error for a peer whose certificate was refused.
-pub(crate) fn refused(verdict: &Verdict, remote: Option<SocketAddr>) -> Error {
+fn refused(verdict: &Verdict, remote: Option<SocketAddr>) -> Error {
     let Some(reason) = verdict.reason() else {
         return Error::new(ErrorKind::Certificate, verdict.to_string());
     };
