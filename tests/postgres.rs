@@ -16,6 +16,8 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::thread;
 
+#[path = "support/free_port.rs"]
+mod free_port;
 #[path = "support/postgres.rs"]
 mod postgres;
 #[path = "support/scratch.rs"]

@@ -20,6 +20,10 @@ use urlfetch::{ErrorKind, Result, StatusCode};
 
 #[path = "support/daemon.rs"]
 mod daemon;
+#[path = "support/free_port.rs"]
+mod free_port;
+#[path = "support/scratch.rs"]
+mod scratch;
 #[path = "support/stall.rs"]
 #[expect(dead_code, reason = "the tests of deadlines need more of it")]
 mod stall;

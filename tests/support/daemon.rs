@@ -1,27 +1,29 @@
 //! A program of somebody else's that listens on a port of loopback: one process, until it is
 //! dropped.
 
-use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use crate::free_port;
+use crate::scratch::Scratch;
 
 /// A running program.
 pub(crate) struct Daemon {
     child: Child,
     pub(crate) addr: SocketAddr,
-    _folder: Folder,
+    _folder: Scratch,
 }
 
 impl Daemon {
     /// Starts a program that does not leave the foreground, and returns when it can be connected to.
     /// `command` gets an empty folder and the address to listen at.
     pub(crate) fn start(test: &str, command: impl Fn(&Path, SocketAddr) -> Command) -> Self {
-        for _ in 0..MOST_PORTS {
-            let (folder, addr) = (Folder::new(test), free_port());
-            let mut command = command(&folder.0, addr);
+        free_port::start(test, |addr| {
+            let folder = Scratch::new();
+            let mut command = command(folder.path(), addr);
             let program = command.get_program().to_owned();
             command
                 .stdin(Stdio::null())
@@ -34,11 +36,8 @@ impl Daemon {
                 addr,
                 _folder: folder,
             };
-            if daemon.listens() {
-                return daemon;
-            }
-        }
-        panic!("{MOST_PORTS} free ports were taken before {test} had them");
+            daemon.listens().then_some(daemon)
+        })
     }
 
     /// Waits until it does. `false` if it has ended: somebody took its port meanwhile.
@@ -65,31 +64,6 @@ impl Drop for Daemon {
     }
 }
 
-/// A port that nobody has at this moment; somebody may have it at the next.
-fn free_port() -> SocketAddr {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    listener.local_addr().unwrap()
-}
-
-/// A folder that goes with its owner.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(test: &str) -> Self {
-        let name = format!("daemon-{}-{test}", std::process::id());
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-        fs::create_dir_all(&folder).unwrap();
-        Self(folder)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-const MOST_PORTS: usize = 10;
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(5);
 /// Far beyond what a start takes: it turns one that hangs into one that fails.

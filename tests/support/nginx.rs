@@ -2,16 +2,17 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use rcgen::{CertificateParams, CertifiedIssuer, Issuer, KeyPair};
 
+use crate::free_port;
+use crate::scratch::Scratch;
+
 /// What nginx serves, and by what name it says who it is.
 pub(crate) struct Site<'a> {
-    /// The name of the test, which no two at once may share.
-    pub(crate) test: &'a str,
     pub(crate) certificate: CertificateParams,
     /// Lines of nginx' `server` block.
     pub(crate) directives: &'a str,
@@ -22,7 +23,7 @@ pub(crate) struct Site<'a> {
 /// A running nginx, until it is dropped.
 pub(crate) struct Nginx {
     child: Child,
-    folder: Folder,
+    folder: Scratch,
     pub(crate) addr: SocketAddr,
     /// The certificate of the authority that issued the server's.
     pub(crate) ca_pem: String,
@@ -31,29 +32,26 @@ pub(crate) struct Nginx {
 impl Nginx {
     /// Starts an nginx and returns when it listens.
     pub(crate) fn start(site: &Site<'_>) -> Self {
-        let folder = Folder::new(site.test);
-        let ca_pem = mint(&folder.0, &site.certificate);
-        for _ in 0..MOST_PORTS {
-            let addr = free_port();
-            if let Some(child) = spawn(&folder.0, site, addr) {
-                return Self {
-                    child,
-                    folder,
-                    addr,
-                    ca_pem,
-                };
-            }
+        let folder = Scratch::new();
+        let ca_pem = mint(folder.path(), &site.certificate);
+        let (child, addr) = free_port::start("nginx", |addr| {
+            Some((spawn(folder.path(), site, addr)?, addr))
+        });
+        Self {
+            child,
+            folder,
+            addr,
+            ca_pem,
         }
-        panic!("{MOST_PORTS} free ports were taken before nginx had them");
     }
 
     /// Ends nginx in good order, and returns what it logged of each request:
     /// `VERSION-OF-TLS "REQUEST LINE" STATUS`.
     pub(crate) fn stop(mut self) -> Vec<String> {
-        let asked = nginx(&self.folder.0).args(["-s", "stop"]).status();
+        let asked = nginx(self.folder.path()).args(["-s", "stop"]).status();
         assert!(asked.unwrap().success(), "nginx could not be asked to stop");
         self.child.wait().unwrap();
-        let log = fs::read_to_string(self.folder.0.join("access.log")).unwrap();
+        let log = fs::read_to_string(self.folder.path().join("access.log")).unwrap();
         log.lines().map(str::to_owned).collect()
     }
 }
@@ -128,29 +126,3 @@ fn mint(folder: &Path, certificate: &CertificateParams) -> String {
     fs::write(folder.join("key.pem"), key.serialize_pem()).unwrap();
     authority.pem()
 }
-
-/// A port that nobody has at this moment; somebody may have it at the next.
-fn free_port() -> SocketAddr {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    listener.local_addr().unwrap()
-}
-
-/// A folder that goes with its owner.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(test: &str) -> Self {
-        let name = format!("nginx-{}-{test}", std::process::id());
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-        fs::create_dir_all(&folder).unwrap();
-        Self(folder)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-const MOST_PORTS: usize = 10;

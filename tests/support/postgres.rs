@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Stdio};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 
+use crate::free_port;
 use crate::scratch::Scratch;
 
 /// A running PostgreSQL, until it is dropped.
@@ -37,19 +38,17 @@ impl Postgres {
         assert!(made.status.success(), "initdb: {told}");
         // All connections are logged, those without TLS refused.
         fs::write(folder.path().join("data/pg_hba.conf"), HBA).unwrap();
-        for _ in 0..MOST_PORTS {
-            let addr = free_port();
-            if let Some((child, stderr)) = spawn(folder.path(), addr) {
-                return Self {
-                    child,
-                    stderr,
-                    folder,
-                    addr,
-                    ca_file,
-                };
-            }
+        let (child, stderr, addr) = free_port::start("PostgreSQL", |addr| {
+            let (child, stderr) = spawn(folder.path(), addr)?;
+            Some((child, stderr, addr))
+        });
+        Self {
+            child,
+            stderr,
+            folder,
+            addr,
+            ca_file,
         }
-        panic!("{MOST_PORTS} free ports were taken before PostgreSQL had them");
     }
 
     /// Ends the server in good order, and returns what it logged since it was ready.
@@ -179,12 +178,5 @@ fn mint(folder: &Path, ca_file: &Path, host: &str) {
     fs::set_permissions(key_file, mode).unwrap();
 }
 
-/// A port that nobody has at this moment; somebody may have it at the next.
-fn free_port() -> SocketAddr {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    listener.local_addr().unwrap()
-}
-
 /// Over TLS anybody may be anybody; without TLS nobody may.
 const HBA: &str = "hostssl all all 127.0.0.1/32 trust\nhostnossl all all 0.0.0.0/0 reject\n";
-const MOST_PORTS: usize = 10;
