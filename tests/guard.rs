@@ -12,9 +12,12 @@
 mod script;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use script::{HOST, Received, Server, Then, builder, in_time, reply};
-use urlfetch::{AddressGuard, Client, Error, ErrorKind, Phase};
+use urlfetch::{AddressGuard, Client, Error, ErrorKind, Phase, Resolve, Resolving};
 
 /// Answers `/go?URL` with a redirect to that, and all else with 200.
 fn go(request: &Received) -> (Vec<u8>, Then) {
@@ -247,6 +250,76 @@ async fn a_name_with_one_address_that_may_not_be_dialled_is_not_dialled_at_all()
     })
     .await;
 }
+
+/// Answers with the first address once, and with the second ever after.
+struct Rebinding([SocketAddr; 2], AtomicUsize);
+
+impl Resolve for Rebinding {
+    fn resolve<'a>(&'a self, _: &'a str) -> Resolving<'a> {
+        let Self(addresses, asked) = self;
+        let which = asked.fetch_add(1, Ordering::Relaxed).min(1);
+        Box::pin(async move { Ok(vec![addresses[which]]) })
+    }
+}
+
+/// Whoever answers for a name in DNS may mean another host by it every time. Loopback is in the
+/// place of a public address here.
+#[tokio::test]
+async fn a_name_that_changes_its_answer_leads_nowhere_new() {
+    in_time(async {
+        let (server, other) = (Server::tls(go).await, Server::tls(go).await);
+        let url =
+            |server: &Server, path: &str| format!("https://{OTHER}:{}{path}", server.addr.port());
+        for second in ["169.254.169.254", "10.0.0.1", "127.0.0.2", "::1"] {
+            for way in [Way::Fetch, Way::Hop, Way::Connect] {
+                let answers =
+                    ["127.0.0.1", second].map(|ip| SocketAddr::new(ip.parse().unwrap(), 0));
+                let resolver = Arc::new(Rebinding(answers, AtomicUsize::new(0)));
+                let asked = || resolver.1.load(Ordering::Relaxed);
+                let guard = AddressGuard::public_only().allow("127.0.0.1");
+                let client = builder()
+                    .resolver(Arc::clone(&resolver))
+                    .pool_idle_timeout(Duration::ZERO)
+                    .address_guard(guard);
+                let client = client.build().unwrap();
+                let before = server.connections();
+                let error = match way {
+                    Way::Fetch => {
+                        client.fetch(url(&server, "/")).await.unwrap();
+                        assert_eq!(asked(), 1, "what was judged is dialled");
+                        refused(&client, &url(&server, "/")).await
+                    }
+                    // Its port is another, so that it needs a connection of its own.
+                    Way::Hop => {
+                        let to = format!("/go?{}", url(&other, "/"));
+                        refused(&client, &url(&server, &to)).await
+                    }
+                    Way::Connect => {
+                        let connect = || client.connect(OTHER, server.addr.port());
+                        connect().await.unwrap();
+                        assert_eq!(asked(), 1, "what was judged is dialled");
+                        connect().await.unwrap_err()
+                    }
+                };
+                assert_eq!(error.kind(), ErrorKind::AddressRefused, "{error}");
+                assert!(error.to_string().contains(second), "{error}");
+                assert_eq!((asked(), server.connections()), (2, before + 1), "{error}");
+            }
+        }
+        assert_eq!(other.connections(), 0);
+    })
+    .await;
+}
+
+/// What asks for an address.
+enum Way {
+    Fetch,
+    Hop,
+    Connect,
+}
+
+/// Another name in the certificate of the servers, which nobody is told the address of.
+const OTHER: &str = "xn--bcher-kva.example";
 
 #[tokio::test]
 async fn every_hop_is_judged() {

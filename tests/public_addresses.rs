@@ -19,13 +19,15 @@ mod netns;
 mod script;
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use netns::inside;
 use script::{HOST, Received, Server, Then, builder, reply};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::yield_now;
-use urlfetch::{AddressGuard, Bytes, Client, Error, ErrorKind};
+use urlfetch::{AddressGuard, Bytes, Client, Error, ErrorKind, Resolve, Resolving};
 
 const PUBLIC: &str = "93.184.216.34";
 const PUBLIC_V6: &str = "2606:2800:220:1::1";
@@ -241,5 +243,57 @@ fn public_only_is_content_with_public_hosts() {
             }
             assert_eq!(ours.connections(), 0);
         }
+    });
+}
+
+/// Public when it is asked for first, and ours ever after.
+#[derive(Default)]
+struct Rebinding(AtomicUsize);
+
+impl Resolve for Rebinding {
+    fn resolve<'a>(&'a self, _: &'a str) -> Resolving<'a> {
+        let asked = self.0.fetch_add(1, Ordering::Relaxed);
+        let ip = if asked == 0 { PUBLIC } else { "127.0.0.1" };
+        Box::pin(async move { Ok(vec![SocketAddr::new(ip.parse()?, 0)]) })
+    }
+}
+
+#[test]
+#[ignore = "needs network namespaces: .ci/run runs it"]
+fn a_name_that_turns_out_to_be_ours_leads_nobody_there() {
+    let test = "a_name_that_turns_out_to_be_ours_leads_nobody_there";
+    inside(test, ADDRESSES, || async {
+        let stranger = at(PUBLIC).await;
+        let port = stranger.addr.port();
+        let ours = Server::tls(go).await;
+        let client = |guard| {
+            let client = builder()
+                .resolver(Rebinding::default())
+                .pool_idle_timeout(Duration::ZERO)
+                .address_guard(guard);
+            client.build().unwrap()
+        };
+        let there = format!("https://{OTHER}:{port}/");
+        let to_us = format!("https://{OTHER}:{}/", ours.addr.port());
+        let sent = format!("{there}go?{to_us}");
+
+        let strict = client(AddressGuard::public_only());
+        let response = get(&strict, &there).await.unwrap();
+        assert_eq!(response.remote_addr(), stranger.addr);
+        refused(get(&strict, &to_us).await, "is refused by public_only");
+        let connecting = strict.connect(OTHER, ours.addr.port()).await;
+        let error = connecting.map(drop).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::AddressRefused, "{error}");
+
+        for (guard, says) in [
+            (AddressGuard::public_only(), "is refused by public_only"),
+            (
+                AddressGuard::default(),
+                "after a redirect from a public address, 93.184.216.34: it is in 127.0.0.0/8",
+            ),
+        ] {
+            refused(get(&client(guard), &sent).await, says);
+        }
+        assert_eq!(ours.connections(), 0);
     });
 }
