@@ -16,6 +16,7 @@
 #[expect(dead_code, reason = "the tests of HTTPSVERIFY need more of it")]
 #[path = "../support/child.rs"]
 mod child;
+mod guard;
 mod http;
 mod https;
 #[cfg(unix)]

@@ -14,7 +14,7 @@ const DONE: [u8; 10] = [5, 0, 0, 1, 127, 0, 0, 1, 0, 80];
 const WITHOUT: &str = "[05, 01, 00]";
 const WITH: &str = "[05, 02, 00, 02]";
 
-fn open() -> Socks {
+pub(crate) fn open() -> Socks {
     Socks {
         method: vec![5, 0],
         login: Vec::new(),
