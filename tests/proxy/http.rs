@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use urlfetch::http::Version;
 use urlfetch::lab::{Lab, Scenario};
-use urlfetch::{ErrorKind, Phase};
+use urlfetch::{AddressGuard, ErrorKind, Phase};
 
 use super::server::{Manner, Proxy};
 use super::{PROXY, assert_proxys, builder, echo, in_time, port, through};
@@ -262,6 +262,21 @@ async fn a_proxy_that_says_nothing_is_the_connect_timeouts_to_end() {
             !error.request_was_sent() && !text.contains("hunter2"),
             "{text}"
         );
+        // And a deadline's of its own, which ends sooner.
+        let deadline = Duration::from_millis(200);
+        let (fetch, connect) = (
+            client.fetch(lab.url(Scenario::Good)).deadline(deadline),
+            client.connect("good.lab.test", 443).deadline(deadline),
+        );
+        for error in [fetch.await.unwrap_err(), connect.await.unwrap_err()] {
+            let text = error.to_string();
+            assert_eq!(error.kind(), ErrorKind::Deadline, "{text}");
+            assert_eq!(error.phase(), Some(Phase::Connect), "{text}");
+            assert!(text.contains("the deadline of 200ms"), "{text}");
+            assert!(text.contains(&by), "{text}");
+            assert!(error.timings().connect().is_some(), "{text}");
+            assert!(error.timings().first_byte().is_none(), "{text}");
+        }
     })
     .await;
 }
@@ -352,6 +367,46 @@ async fn a_redirect_goes_through_the_proxy_too() {
             lines,
             [line(Scenario::RedirectCrossOrigin), line(Scenario::Good)]
         );
+    })
+    .await;
+}
+
+/// What is counted is the tunnels to a host, and not the connections to the proxy.
+#[tokio::test]
+async fn a_maximum_of_connections_is_each_hosts_own() {
+    in_time(async {
+        let lab = Lab::start().await.unwrap();
+        let proxy = Proxy::http(OK).await;
+        let url = format!("http://{PROXY}:{}", proxy.addr.port());
+        let client = builder(&lab)
+            .proxy(url)
+            .pool_max_connections_per_host(1)
+            // Behind a proxy hosts count as public, and one of these is not.
+            .address_guard(AddressGuard::default().allow("127.0.0.1"));
+        let client = client.deadline(Duration::from_secs(30)).build().unwrap();
+        // From host to host, and back to the one that sent us.
+        let (one, other) = (Scenario::GoodHttp1, Scenario::GoodByIp);
+        let sent = |from, to: &str| lab.url_to(from, &format!("/status/302?location={to}"));
+        for to in [
+            sent(one, &lab.url(one)),
+            sent(one, &sent(other, &lab.url(one)).replace('?', "%3F")),
+        ] {
+            let fetches: Vec<_> = (0..4)
+                .map(|_| {
+                    let fetch = client.fetch(to.as_str());
+                    tokio::spawn(async { fetch.await.unwrap().content().await.unwrap() })
+                })
+                .collect();
+            for fetch in fetches {
+                assert_eq!(
+                    fetch.await.unwrap().bytes,
+                    "Hello from the urlfetch lab: good-http1.\n"
+                );
+            }
+        }
+        assert_eq!(client.pool_stats().now.dialling, 0);
+        assert_eq!((lab.connections(one), lab.connections(other)), (1, 1));
+        assert_eq!(proxy.seen().connections, 2);
     })
     .await;
 }

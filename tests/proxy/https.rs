@@ -16,10 +16,20 @@ async fn tls_in_tls() {
             let proxy = Proxy::https(OK, lab.ca_pem()).await;
             let url = format!("https://user:hunter2@{PROXY}:{}", proxy.addr.port());
             let client = builder(&lab).proxy(url).build().unwrap();
-            for _ in 0..2 {
+            for reused in [false, true] {
                 let response = client.fetch(lab.url_to(scenario, "/echo")).await.unwrap();
                 assert_eq!(response.verdict().unwrap().host(), scenario.host());
                 assert_eq!(response.remote_addr(), proxy.addr);
+                // All that is told of a peer is the origin's.
+                let peer = response.peer().unwrap();
+                assert_eq!(peer.verdict().host(), scenario.host());
+                assert!(peer.alpn().is_some() && !peer.is_resumed());
+                let timings = response.timings();
+                assert_eq!(timings.connection_reused(), reused);
+                assert_eq!(timings.tls_resumed(), Some(false));
+                for phase in [timings.dns(), timings.connect(), timings.tls()] {
+                    assert_eq!(phase.is_some(), !reused, "{timings}");
+                }
                 let received = response.text().await.unwrap();
                 assert!(
                     !received.to_ascii_lowercase().contains("proxy"),
