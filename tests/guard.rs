@@ -256,9 +256,12 @@ struct Rebinding([SocketAddr; 2], AtomicUsize);
 
 impl Resolve for Rebinding {
     fn resolve<'a>(&'a self, _: &'a str) -> Resolving<'a> {
-        let Self(addresses, asked) = self;
-        let which = asked.fetch_add(1, Ordering::Relaxed).min(1);
-        Box::pin(async move { Ok(vec![addresses[which]]) })
+        let Self([first, second], asked) = self;
+        let address = match asked.fetch_add(1, Ordering::Relaxed) {
+            0 => first,
+            _ => second,
+        };
+        Box::pin(async move { Ok(vec![*address]) })
     }
 }
 
