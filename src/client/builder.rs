@@ -333,7 +333,9 @@ impl ClientBuilder {
 
     /// Whether the secrets of this client's TLS sessions are appended to the file that the variable
     /// `SSLKEYLOGFILE` names, in the format of NSS, which Wireshark reads. They are not unless said
-    /// so: without this the variable has no effect, and with it none if it is unset or empty.
+    /// so: without this the variable has no effect, and with it none if it is unset or empty. The
+    /// sessions with a proxy of scheme `https` are among them: what is inside cannot be read off the
+    /// wire without.
     ///
     /// Whoever can read the file can read all that the client sends and receives, and while a
     /// connection is open change it. The file is opened when the client is built; one that is made

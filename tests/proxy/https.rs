@@ -159,3 +159,22 @@ async fn refusals_are_the_same_inside_tls_and_who_speaks_none_is_no_https_proxy(
     })
     .await;
 }
+
+/// Who looks at the wire with the file at hand has to get through the outer TLS first.
+#[cfg(unix)]
+#[test]
+fn keys_are_logged_of_both() {
+    let variables = [("SSLKEYLOGFILE", "keys.log")];
+    super::child::alone("https::keys_are_logged_of_both", variables, async || {
+        let lab = Lab::start().await.unwrap();
+        for (key_log, expected) in [(false, 0), (true, 2)] {
+            let proxy = Proxy::https(OK, lab.ca_pem()).await;
+            let url = format!("https://{PROXY}:{}", proxy.addr.port());
+            let client = builder(&lab).proxy(url).key_log(key_log).build().unwrap();
+            echo(&client, &lab, Scenario::Good).await;
+            let text = std::fs::read_to_string("keys.log").unwrap_or_default();
+            let secrets = text.matches("CLIENT_TRAFFIC_SECRET_0 ").count();
+            assert_eq!(secrets, expected, "{text}");
+        }
+    });
+}
