@@ -85,8 +85,9 @@ impl Client {
     /// Prepares a verified TLS stream to `host` for any protocol. It is opened when it is awaited.
     ///
     /// The host may be a name or an IP address, with or without the brackets of an IPv6 literal.
-    /// The roots, the policy, the identity, the resolver and the guard are the client's, as for a
-    /// fetch. No ALPN is offered unless [`ConnectBuilder::alpn`] names protocols.
+    /// The roots, the policy, the identity, the resolver, the guard and the proxy are the client's,
+    /// as for a fetch; the stream is the caller's alone, and neither kept nor counted by the pool. No
+    /// ALPN is offered unless [`ConnectBuilder::alpn`] names protocols.
     ///
     /// # Examples
     ///

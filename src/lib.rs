@@ -61,6 +61,7 @@
 //!
 //! What is measured is what [`Timings`] has, in milliseconds and bytes: on the span of a hop that
 //! hop's, elsewhere the whole fetch's. Spans end with the head of the response, or the error.
+//! `network.peer.address` is the proxy's, if there is one between.
 //!
 //! | level | what | fields |
 //! |---|---|---|

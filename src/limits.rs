@@ -14,7 +14,7 @@ use crate::timings::{Phase, Timings};
 /// handler; Go, reqwest and curl have none, which Google's own migration guide warns of.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
-/// Longest wait for a connection: name, TCP and TLS together. curl waits 300 s, Go 30 s, undici
+/// Longest wait for a connection: name, TCP, proxy and TLS together. curl waits 300 s, Go 30 s, undici
 /// 10 s; with addresses raced (RFC 8305) ten seconds cover several lost SYNs.
 pub(crate) const CONNECT: Duration = Duration::from_secs(10);
 
