@@ -1,7 +1,7 @@
 //! Which addresses may be dialled at all, given who asked for them.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::net::Net;
 use super::per_host::PerHost;
@@ -44,7 +44,8 @@ use crate::tls::shown::Shown;
 /// A proxy that resolves names itself dials what it likes. Where it would be given a name,
 /// `public_only` refuses, and so does a guard that denies something, unless
 /// [`proxy_guards`](Self::proxy_guards) says that the proxy has a guard of its own. What is known is
-/// judged all the same: an IP address in the URL, `localhost` (RFC 6761 §6.3), the port. A host that
+/// judged all the same: an IP address in the URL, `localhost` (RFC 6761 §6.3, by both of its
+/// addresses), the port. A host that
 /// answers through such a proxy counts as public when it redirects. The proxy's own address is your
 /// choice and is not judged.
 ///
@@ -203,8 +204,13 @@ impl AddressGuard {
 
     /// Whether a proxy may be asked for a host that it resolves itself.
     pub(crate) fn admit_unseen(&self, host: &str, port: u16, asker: Asker) -> Result<(), Refused> {
-        if let Some(address) = known(host) {
-            return self.admit(host, &[SocketAddr::new(address, port)], asker);
+        let known = known(host);
+        if !known.is_empty() {
+            let addresses: Vec<_> = known
+                .iter()
+                .map(|address| SocketAddr::new(*address, port))
+                .collect();
+            return self.admit(host, &addresses, asker);
         }
         let refused = |why| {
             Err(Refused {
@@ -264,22 +270,22 @@ impl AddressGuard {
     }
 }
 
-/// The address of a host that a proxy would be given by name, where the name says it.
-fn known(host: &str) -> Option<IpAddr> {
+/// The addresses of a host that a proxy would be given by name, where the name says them.
+fn known(host: &str) -> Vec<IpAddr> {
     let name = host.strip_suffix('.').unwrap_or(host);
     let is_below = |suffix: &str| {
         let start = name.len().checked_sub(suffix.len());
         let end = start.and_then(|start| name.get(start..));
         end.is_some_and(|end| end.eq_ignore_ascii_case(suffix))
     };
-    // RFC 6761 §6.3: always a loopback address.
+    // RFC 6761 §6.3: always a loopback address, and of which family the proxy knows alone.
     if name.eq_ignore_ascii_case("localhost") || is_below(".localhost") {
-        return Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        return vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
     }
     let bare = name
         .strip_prefix('[')
         .and_then(|name| name.strip_suffix(']'));
-    bare.unwrap_or(name).parse().ok()
+    bare.unwrap_or(name).parse().into_iter().collect()
 }
 
 fn unreadable(net: &str) -> Error {
@@ -593,7 +599,12 @@ mod tests {
             (public_only().allow_host("host.test"), "host.test", Asker::Caller, ""),
             (public_only().allow_host("host.test"), "other.test", Asker::Caller, hidden),
             (public_only().allow_host("localhost"), "localhost", Asker::Caller, ""),
-            (public_only().allow("127.0.0.0/8"), "localhost", Asker::Caller, ""),
+            // Which of its two addresses the proxy takes nobody here sees either.
+            (public_only().allow("127.0.0.0/8").allow("::1"), "localhost", Asker::Caller, ""),
+            (public_only().allow("127.0.0.0/8"), "localhost", Asker::Caller, "by public_only: it is in ::1/128"),
+            (everything().allow("127.0.0.0/8"), "localhost", Asker::Unseen, "after a redirect from a host behind a proxy"),
+            (everything().deny("::1"), "localhost", Asker::Caller, "by deny: it is in ::1/128"),
+            (everything().deny("::1").proxy_guards(), "a.localhost", Asker::Caller, "by deny: it is in ::1/128"),
             (public_only().allow("10.0.0.0/8"), "host.test", Asker::Caller, hidden),
             (public_only().allow_host("host.test").deny("10.0.0.1"), "host.test", Asker::Caller, denying),
         ];
