@@ -7,6 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+#[cfg(target_os = "linux")]
+use std::{
+    fs::OpenOptions,
+    io::{self, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    process::Command,
+};
 
 use rustls::version::{TLS12, TLS13};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -181,6 +188,43 @@ fn a_file_that_cannot_be_written_is_told_once() {
         let told = warnings.take();
         assert_eq!(told.len(), 1, "{told:?}");
         assert!(told[0].contains("/dev/full"), "{told:?}");
+    });
+}
+
+/// Neither the client that is built nor a handshake waits for whoever reads a pipe.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_pipe_that_nobody_reads_holds_up_nobody() {
+    let test = "a_pipe_that_nobody_reads_holds_up_nobody";
+    alone(test, [("SSLKEYLOGFILE", "pipe")], || async {
+        let made = Command::new("mkfifo").arg("pipe").status().unwrap();
+        assert!(made.success());
+        let build = || builder().key_log(true).build();
+        let error = build().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config);
+        let begin = "SSLKEYLOGFILE names pipe, which cannot be opened: ";
+        assert!(error.to_string().starts_with(begin), "{error}");
+
+        // Now there is a reader, who stops as soon as the pipe is full.
+        let mut options = OpenOptions::new();
+        options
+            .read(true)
+            .write(true)
+            .custom_flags(libc::O_NONBLOCK);
+        let mut reader = options.open("pipe").unwrap();
+        let client = build().unwrap();
+        let full = loop {
+            if let Err(full) = reader.write(&[b'#'; libc::PIPE_BUF]) {
+                break full;
+            }
+        };
+        assert_eq!(full.kind(), io::ErrorKind::WouldBlock);
+        let warnings = Warnings::record();
+        let server = Server::start(Terms::default()).await;
+        client.connect(HOST, server.addr.port()).await.unwrap();
+        let told = warnings.take();
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].contains("secrets are missing"), "{told:?}");
     });
 }
 

@@ -78,12 +78,15 @@ impl fmt::Debug for KeyLog {
     }
 }
 
-/// Whoever can read it can read what the sessions carried: it is its owner's alone.
+/// Whoever can read it can read what the sessions carried: it is its owner's alone. And nobody waits
+/// for who reads it: of a pipe, neither the client for a reader nor a handshake for what he takes.
 fn append(path: &Path) -> std::io::Result<File> {
     let mut options = OpenOptions::new();
     options.append(true).create(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NONBLOCK);
     options.open(path)
 }
 
