@@ -120,31 +120,27 @@ impl Stream {
         &self.traffic
     }
 
-    /// The socket, unless it is out of sight.
-    fn socket(&self) -> Option<&TcpStream> {
-        match &self.kind {
-            Kind::Plain(Transport::Plain(socket)) => Some(socket),
-            Kind::Plain(Transport::Tunnel(_)) => None,
-            Kind::Tls(stream) => stream.get_ref(),
-        }
-    }
-
     /// Refuses to begin a request where something waits to be read: bytes are no answer to it (RFC
     /// 9112 §6.3), and after an end there will be none. hyper looks for both too, but through tokio,
     /// which looks at the socket itself only when the system has told its driver of news. That may
     /// be late: by then the bytes would be read as the answer.
-    fn begin(&self) -> io::Result<()> {
+    fn begin(&mut self) -> io::Result<()> {
         if !self.traffic.begins.load(Ordering::Relaxed) {
             return Ok(());
         }
         self.traffic.begins.store(false, Ordering::Relaxed);
-        let waiting = self
-            .socket()
-            .map(|socket| SockRef::from(socket).peek(&mut [MaybeUninit::uninit()]));
-        match waiting {
-            None => Ok(()),
-            Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
-            Some(_) => Err(io::Error::new(io::ErrorKind::ConnectionAborted, Untimely)),
+        let is_silent = match &mut self.kind {
+            Kind::Plain(Transport::Plain(socket)) => is_silent(socket),
+            // The socket is out of sight.
+            Kind::Plain(Transport::Tunnel(_)) => true,
+            // What waits may be TLS's own.
+            Kind::Tls(stream) => {
+                stream.get_ref().is_none_or(is_silent) || stream.is_silent().unwrap_or(false)
+            }
+        };
+        match is_silent {
+            true => Ok(()),
+            false => Err(io::Error::new(io::ErrorKind::ConnectionAborted, Untimely)),
         }
     }
 
@@ -230,4 +226,10 @@ impl AsyncWrite for Stream {
             Kind::Tls(stream) => Pin::new(stream.as_mut()).poll_shutdown(cx),
         }
     }
+}
+
+/// Whether nothing waits to be read, and no end either.
+fn is_silent(socket: &TcpStream) -> bool {
+    let waiting = SockRef::from(socket).peek(&mut [MaybeUninit::uninit()]);
+    waiting.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
 }

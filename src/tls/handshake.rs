@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 
 use rustls::pki_types::ServerName;
 use rustls::{AlertDescription, HandshakeKind, InvalidMessage, PeerIncompatible, ProtocolVersion};
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -59,6 +60,32 @@ impl<S> TlsStream<S> {
 
     pub(crate) fn speaks_h2(&self) -> bool {
         self.peer.alpn() == Some(b"h2")
+    }
+}
+
+impl TlsStream {
+    /// Takes in what waits on the socket of records that are TLS's own, as a ticket or a change of
+    /// keys (RFC 8446 §4.6), and says whether there is nothing else: neither data nor an end. It
+    /// looks at the socket itself, whatever tokio knows of it, and not for longer than it takes.
+    pub(crate) fn is_silent(&mut self) -> io::Result<bool> {
+        let (transport, tls) = self.stream.get_mut();
+        let Transport::Plain(socket) = transport else {
+            return Ok(true);
+        };
+        let socket = SockRef::from(&*socket);
+        for _ in 0..READS {
+            match tls.read_tls(&mut &*socket) {
+                Ok(0) => return Ok(false),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(true),
+                Err(error) => return Err(error),
+            }
+            let state = tls.process_new_packets().map_err(io::Error::other)?;
+            if state.plaintext_bytes_to_read() > 0 || state.peer_has_closed() {
+                return Ok(false);
+            }
+        }
+        Ok(false)
     }
 }
 
@@ -387,3 +414,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TlsStream<S> {
         self.stream.is_write_vectored()
     }
 }
+
+/// Reads of a socket, of some 4 KiB each, in which a peer that has nothing else to say is done with
+/// what TLS has: a ticket is a few hundred bytes.
+const READS: usize = 16;

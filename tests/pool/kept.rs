@@ -1,10 +1,12 @@
 //! How long a connection is kept, how many are, and what is told of them.
 
+use std::sync::mpsc;
 use std::time::Duration;
 
-use urlfetch::{Client, ClientBuilder, ErrorKind};
+use tokio::runtime::Builder;
+use urlfetch::{Client, ClientBuilder, ErrorKind, Method, Payload};
 
-use crate::site::{HOSTS, Http2, Site};
+use crate::site::{HOSTS, Http1, Http2, Once, Site};
 use crate::{COLD, all, serve, soon};
 
 type Change = fn(ClientBuilder) -> ClientBuilder;
@@ -69,6 +71,38 @@ async fn a_connection_serves_the_next_request_if_it_may() {
 }
 
 /// A connection with a request on it is not idle, however little is allowed.
+/// TLS has things of its own to say at any time, and they are no word of HTTP, however late the
+/// client's runtime hears of them.
+#[test]
+fn a_connection_is_kept_on_which_only_tls_has_spoken() {
+    let servers = Builder::new_multi_thread().enable_all().build().unwrap();
+    let clients = Builder::new_current_thread().enable_all().build().unwrap();
+    let (said, heard) = mpsc::channel();
+    let site = servers.block_on(Site::start("http/1.1", move |_, stream| {
+        let said = said.clone();
+        async move {
+            let mut http = Http1::new(stream);
+            while let Some((_, payload)) = http.request().await {
+                http.reply(&format!("{} bytes", payload.len())).await;
+                http.update_key().await;
+                said.send(()).unwrap();
+            }
+        }
+    }));
+    let client = site.client();
+    for n in 0..8 {
+        clients.block_on(async {
+            // One that cannot be sent again, should the connection be given up.
+            let payload = Payload::stream(Once::new("payload")).length(7);
+            let request = client.fetch(site.url("/")).method(Method::POST);
+            let response = request.payload(payload).await.unwrap();
+            assert_eq!(response.text().await.unwrap(), "7 bytes", "{n}");
+        });
+        heard.recv().unwrap();
+    }
+    assert_eq!((site.connections(), client.pool_stats().replayed), (1, 0));
+}
+
 #[tokio::test]
 async fn a_crowd_shares_one_http2_connection_that_may_not_be_idle() {
     let site = Site::start("h2", |_, stream| serve(stream)).await;

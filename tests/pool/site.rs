@@ -245,6 +245,14 @@ impl Http1 {
         }
     }
 
+    /// Says something that is TLS's alone, as a server does that sends a ticket after a response or
+    /// changes its key (RFC 8446 §4.6).
+    pub(crate) async fn update_key(&mut self) {
+        let (_, tls) = self.stream.get_mut();
+        tls.refresh_traffic_keys().unwrap();
+        self.write("").await;
+    }
+
     pub(crate) async fn hang_up(self, how: HangUp) {
         hang_up(self.stream, how).await;
     }
