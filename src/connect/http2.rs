@@ -49,7 +49,9 @@ impl Http2 {
     ) -> hyper::Result<Self> {
         let (held, let_go) = farewell::held();
         let mut builder = http2::Builder::new(Background::until(let_go));
-        builder.max_header_list_size(limits::RESPONSE_HEAD);
+        builder
+            .max_header_list_size(limits::RESPONSE_HEAD)
+            .initial_connection_window_size(limits::UNREAD_PER_CONNECTION);
         if let Some(Ping { interval, timeout }) = ping {
             builder
                 .timer(TokioTimer::new())

@@ -78,6 +78,36 @@ async fn a_cold_crowd_is_served_whatever_the_limit() {
     }
 }
 
+/// A body that its reader takes his time for holds up nobody else's: each has its own window, and
+/// that of the connection has room for all.
+#[tokio::test]
+async fn bodies_that_nobody_reads_do_not_hold_up_the_others() {
+    let site = Site::start("h2", |_, stream| async move {
+        let mut h2 = h2::server::handshake(stream).await.unwrap();
+        while let Some(Ok((request, mut respond))) = h2.accept().await {
+            let length = match request.uri().path() {
+                "/large" => 4 << 20,
+                _ => 4,
+            };
+            let mut body = respond.send_response(Response::new(()), false).unwrap();
+            // The windows are filled in the order in which this is called.
+            body.send_data(vec![0; length].into(), true).unwrap();
+        }
+    })
+    .await;
+    let client = site.client();
+    let mut unread = Vec::new();
+    for _ in 0..16 {
+        unread.push(client.fetch(site.url("/large")).await.unwrap());
+        let small = client.fetch(site.url("/small")).await.unwrap();
+        assert_eq!(small.bytes().await.unwrap().len(), 4);
+    }
+    for large in unread {
+        assert_eq!(large.bytes().await.unwrap().len(), 4 << 20);
+    }
+    assert_eq!(site.connections(), 1);
+}
+
 /// The wait for a stream is told from the wait for an answer, and what has waited in vain was
 /// never sent.
 #[tokio::test]
