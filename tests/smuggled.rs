@@ -13,7 +13,7 @@ mod script;
 
 use std::sync::mpsc::{self, Receiver};
 
-use script::{Server, Talk, client, in_time, reply};
+use script::{HOST, Server, Talk, builder, in_time, reply};
 use tokio::runtime::Runtime;
 use urlfetch::{Client, Method};
 
@@ -49,27 +49,46 @@ const REST: [&str; 4] = [
     "",
 ];
 
+/// How a server is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Http,
+    Https,
+    /// Through a proxy that speaks TLS too, and is the server's own.
+    TlsInTls,
+}
+
 /// A server in a runtime of its own, whose every first answer is followed by what nobody asked for:
 /// in one piece with it, or in a record of its own. It tells when all of it is with the client's
 /// system.
 struct Poisoner {
+    way: Way,
     server: Server,
     said: Receiver<()>,
     runtime: Runtime,
 }
 
 impl Poisoner {
-    fn start(scheme: &'static str, good: &'static str, rest: &'static str, at_once: bool) -> Self {
+    fn start(way: Way, good: &'static str, rest: &'static str, at_once: bool) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
             .build()
             .unwrap();
         let (say, said) = mpsc::channel();
-        let protocol = (scheme == "https").then_some("http/1.1");
+        let (scheme, protocol) = match way {
+            Way::Http => ("http", None),
+            Way::Https | Way::TlsInTls => ("https", Some("http/1.1")),
+        };
         let script = move |mut talk: Talk| {
             let say = say.clone();
             async move {
+                if way == Way::TlsInTls {
+                    match talk.tunnel("http/1.1").await {
+                        Some(end) => talk = end,
+                        None => return,
+                    }
+                }
                 while let Some(request) = talk.request().await {
                     if request.path() == "/next" {
                         let _ = talk.say(reply("200 OK", "", "clean")).await;
@@ -99,10 +118,19 @@ impl Poisoner {
             let _ = give.send(Server::start(scheme, protocol, script).await);
         });
         Self {
+            way,
             server: started.recv().unwrap(),
             said,
             runtime,
         }
+    }
+
+    fn client(&self) -> Client {
+        let client = match self.way {
+            Way::Http | Way::Https => builder(),
+            Way::TlsInTls => builder().proxy(format!("https://{HOST}:{}", self.server.addr.port())),
+        };
+        client.build().unwrap()
     }
 
     /// Ends without waiting, as a runtime may not within another.
@@ -141,19 +169,19 @@ impl Poisoner {
     }
 }
 
-async fn rounds(scheme: &'static str, count: usize) {
+async fn rounds(way: Way, count: usize) {
     in_time(async {
         for at_once in [true, false] {
             for (method, good) in ENDS {
                 for rest in REST {
-                    let poisoner = Poisoner::start(scheme, good, rest, at_once);
-                    let shown = format!("{scheme} {at_once} {method} {good:?} {rest:?}");
+                    let poisoner = Poisoner::start(way, good, rest, at_once);
+                    let shown = format!("{way:?} {at_once} {method} {good:?} {rest:?}");
                     for _ in 0..count {
                         // A client of its own, so that the first request is on a new connection.
-                        poisoner.round(&client(), method, &shown).await;
+                        poisoner.round(&poisoner.client(), method, &shown).await;
                     }
                     // On one that has served others, too.
-                    let client = client();
+                    let client = poisoner.client();
                     for _ in 0..count {
                         poisoner.round(&client, method, &shown).await;
                     }
@@ -168,13 +196,15 @@ async fn rounds(scheme: &'static str, count: usize) {
 /// The only thread sees nothing of what comes while it is busy.
 #[tokio::test]
 async fn what_is_there_before_a_request_does_not_answer_it() {
-    rounds("https", 2).await;
-    rounds("http", 2).await;
+    rounds(Way::Https, 2).await;
+    rounds(Way::Http, 2).await;
+    rounds(Way::TlsInTls, 2).await;
 }
 
 /// Here the driver of the connection runs beside whoever reads the body's end.
 #[tokio::test(flavor = "multi_thread")]
 async fn nor_does_it_while_another_thread_drives_the_connection() {
-    rounds("https", 2).await;
-    rounds("http", 5).await;
+    rounds(Way::Https, 2).await;
+    rounds(Way::Http, 5).await;
+    rounds(Way::TlsInTls, 2).await;
 }

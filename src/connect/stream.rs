@@ -4,19 +4,16 @@ use std::any::Any;
 use std::error::Error as StdError;
 use std::fmt;
 use std::io;
-use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
-use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 use super::frames::Frames;
 use super::framing::Doubt;
-use super::transport::Transport;
+use super::transport::{Io, Transport};
 use crate::tls::TlsStream;
 
 /// A connection's stream.
@@ -130,13 +127,8 @@ impl Stream {
         }
         self.traffic.begins.store(false, Ordering::Relaxed);
         let is_silent = match &mut self.kind {
-            Kind::Plain(Transport::Plain(socket)) => is_silent(socket),
-            // The socket is out of sight.
-            Kind::Plain(Transport::Tunnel(_)) => true,
-            // What waits may be TLS's own.
-            Kind::Tls(stream) => {
-                stream.get_ref().is_none_or(is_silent) || stream.is_silent().unwrap_or(false)
-            }
+            Kind::Plain(transport) => transport.is_silent(),
+            Kind::Tls(stream) => stream.is_silent(),
         };
         match is_silent {
             true => Ok(()),
@@ -226,10 +218,4 @@ impl AsyncWrite for Stream {
             Kind::Tls(stream) => Pin::new(stream.as_mut()).poll_shutdown(cx),
         }
     }
-}
-
-/// Whether nothing waits to be read, and no end either.
-fn is_silent(socket: &TcpStream) -> bool {
-    let waiting = SockRef::from(socket).peek(&mut [MaybeUninit::uninit()]);
-    waiting.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
 }

@@ -2,9 +2,11 @@
 
 use std::fmt;
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -17,9 +19,29 @@ pub(crate) enum Transport<S = TcpStream> {
 }
 
 /// A stream of whatever type.
-pub(crate) trait Io: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
+pub(crate) trait Io: AsyncRead + AsyncWrite + Send + Sync + Unpin {
+    /// Whether nothing waits to be read, and no end either.
+    ///
+    /// It looks at the socket under all of it, as tokio does so only when the system has told its
+    /// driver of news, and that may be late.
+    fn is_silent(&mut self) -> bool;
+}
 
-impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Io for T {}
+impl Io for TcpStream {
+    fn is_silent(&mut self) -> bool {
+        let waiting = SockRef::from(&*self).peek(&mut [MaybeUninit::uninit()]);
+        waiting.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+    }
+}
+
+impl Io for Transport {
+    fn is_silent(&mut self) -> bool {
+        match self {
+            Self::Plain(socket) => socket.is_silent(),
+            Self::Tunnel(stream) => stream.is_silent(),
+        }
+    }
+}
 
 impl<S: AsyncRead + Unpin> AsyncRead for Transport<S> {
     fn poll_read(
@@ -85,5 +107,13 @@ impl<S> fmt::Debug for Transport<S> {
             Self::Plain(_) => f.write_str("Plain"),
             Self::Tunnel(_) => f.write_str("Tunnel"),
         }
+    }
+}
+
+/// A pipe shows nothing.
+#[cfg(test)]
+impl Io for tokio::io::DuplexStream {
+    fn is_silent(&mut self) -> bool {
+        true
     }
 }

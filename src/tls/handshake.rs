@@ -9,7 +9,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use rustls::pki_types::ServerName;
-use rustls::{AlertDescription, HandshakeKind, InvalidMessage, PeerIncompatible, ProtocolVersion};
+use rustls::{
+    AlertDescription, ClientConnection, HandshakeKind, InvalidMessage, PeerIncompatible,
+    ProtocolVersion,
+};
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -21,7 +24,7 @@ use super::peer::Peer;
 use super::presented::Presented;
 use super::verdict::{Refusal, Verdict};
 use super::{Ticketed, Tls, Version};
-use crate::connect::transport::Transport;
+use crate::connect::transport::{Io, Transport};
 use crate::error::{Error, ErrorKind};
 use crate::timings::Phase;
 
@@ -60,32 +63,6 @@ impl<S> TlsStream<S> {
 
     pub(crate) fn speaks_h2(&self) -> bool {
         self.peer.alpn() == Some(b"h2")
-    }
-}
-
-impl TlsStream {
-    /// Takes in what waits on the socket of records that are TLS's own, as a ticket or a change of
-    /// keys (RFC 8446 §4.6), and says whether there is nothing else: neither data nor an end. It
-    /// looks at the socket itself, whatever tokio knows of it, and not for longer than it takes.
-    pub(crate) fn is_silent(&mut self) -> io::Result<bool> {
-        let (transport, tls) = self.stream.get_mut();
-        let Transport::Plain(socket) = transport else {
-            return Ok(true);
-        };
-        let socket = SockRef::from(&*socket);
-        for _ in 0..READS {
-            match tls.read_tls(&mut &*socket) {
-                Ok(0) => return Ok(false),
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(true),
-                Err(error) => return Err(error),
-            }
-            let state = tls.process_new_packets().map_err(io::Error::other)?;
-            if state.plaintext_bytes_to_read() > 0 || state.peer_has_closed() {
-                return Ok(false);
-            }
-        }
-        Ok(false)
     }
 }
 
@@ -373,6 +350,40 @@ impl<S> fmt::Debug for TlsStream<S> {
             .field("peer", &self.peer)
             .finish_non_exhaustive()
     }
+}
+
+impl Io for TlsStream {
+    /// What waits may be TLS's own, a ticket or a change of keys (RFC 8446 §4.6): it is taken in,
+    /// and only data or an end are news. Inside of another TLS it is news whatever it is.
+    fn is_silent(&mut self) -> bool {
+        let (transport, tls) = self.stream.get_mut();
+        if transport.is_silent() {
+            return true;
+        }
+        match transport {
+            Transport::Plain(socket) => take_in(socket, tls).unwrap_or(false),
+            Transport::Tunnel(_) => false,
+        }
+    }
+}
+
+/// Whether nothing but records of TLS's own waits on the socket. They are read, for no longer than
+/// that takes.
+fn take_in(socket: &TcpStream, tls: &mut ClientConnection) -> io::Result<bool> {
+    let socket = SockRef::from(socket);
+    for _ in 0..READS {
+        match tls.read_tls(&mut &*socket) {
+            Ok(0) => return Ok(false),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(true),
+            Err(error) => return Err(error),
+        }
+        let state = tls.process_new_packets().map_err(io::Error::other)?;
+        if state.plaintext_bytes_to_read() > 0 || state.peer_has_closed() {
+            return Ok(false);
+        }
+    }
+    Ok(false)
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsStream<S> {

@@ -160,6 +160,40 @@ async fn refusals_are_the_same_inside_tls_and_who_speaks_none_is_no_https_proxy(
     .await;
 }
 
+/// Nor inside TLS is what is there before a request an answer to it. The only thread here blocks,
+/// and with it tokio's driver: the bytes are there, and nobody has been told.
+#[tokio::test]
+async fn what_is_there_before_a_request_does_not_answer_it() {
+    in_time(async {
+        let lab = Lab::start().await.unwrap();
+        let go = std::sync::Arc::new(tokio::sync::Notify::new());
+        let heard = std::sync::Arc::clone(&go);
+        let (say, said) = std::sync::mpsc::channel();
+        let ca = lab.ca_pem().to_owned();
+        let (give, started) = std::sync::mpsc::channel();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime
+            .spawn(async move { give.send(Proxy::https(Manner::Poison(heard, say), &ca).await) });
+        let proxy = started.recv().unwrap();
+        for _ in 0..20 {
+            let client = through(&lab, "https", &proxy);
+            for _ in 0..2 {
+                let response = client.fetch("http://host.test/").await.unwrap();
+                assert_eq!(response.text().await.unwrap(), "first");
+                go.notify_one();
+                said.recv().unwrap();
+            }
+        }
+        drop(proxy);
+        runtime.shutdown_background();
+    })
+    .await;
+}
+
 /// Who looks at the wire with the file at hand has to get through the outer TLS first.
 #[cfg(unix)]
 #[test]

@@ -12,6 +12,7 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
@@ -41,6 +42,9 @@ pub(crate) enum Manner {
     Tunnel(&'static str),
     /// The same, one byte after the other.
     Drip(&'static str),
+    /// Opens the tunnel and is the host at its end itself: says something after each of its replies
+    /// that nobody asked for, when it is told to, and tells when it has.
+    Poison(Arc<Notify>, std::sync::mpsc::Sender<()>),
     /// Says this, and closes.
     Say(Vec<u8>),
     /// Says this, and the same again without end.
@@ -159,6 +163,25 @@ async fn http(mut stream: Box<dyn Io>, manner: Manner, seen: Arc<Mutex<Seen>>) -
         Manner::Say(answer) => {
             stream.write_all(&answer).await?;
             stream.shutdown().await?;
+            until_gone(stream).await
+        }
+        Manner::Poison(go, said) => {
+            stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await?;
+            for reply in ["first", "second"] {
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    head.push(stream.read_u8().await?);
+                }
+                let length = reply.len();
+                let reply = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{reply}");
+                stream.write_all(reply.as_bytes()).await?;
+                stream.flush().await?;
+                go.notified().await;
+                let poison = b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\npoison";
+                stream.write_all(poison).await?;
+                stream.flush().await?;
+                let _ = said.send(());
+            }
             until_gone(stream).await
         }
         Manner::Repeat(piece) => loop {

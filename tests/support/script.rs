@@ -304,6 +304,17 @@ impl Talk {
         }
     }
 
+    /// Opens a tunnel, as a proxy does, and is the host at its other end.
+    pub(crate) async fn tunnel(mut self, protocol: &'static str) -> Option<Self> {
+        self.line("\r\n\r\n").await?;
+        self.say("HTTP/1.1 200 OK\r\n\r\n").await.ok()?;
+        let stream = PKI.acceptor(protocol).accept(self.stream).await.ok()?;
+        Some(Self {
+            stream: Box::new(stream),
+            ..self
+        })
+    }
+
     /// What was chosen by ALPN.
     pub(crate) fn protocol(&self) -> Option<Vec<u8>> {
         self.stream.protocol()
@@ -449,6 +460,16 @@ impl Io for TcpStream {
 impl Io for tokio_rustls::server::TlsStream<TcpStream> {
     fn into_tcp(self: Box<Self>) -> TcpStream {
         self.into_inner().0
+    }
+
+    fn protocol(&self) -> Option<Vec<u8>> {
+        self.get_ref().1.alpn_protocol().map(<[u8]>::to_vec)
+    }
+}
+
+impl Io for tokio_rustls::server::TlsStream<Box<dyn Io>> {
+    fn into_tcp(self: Box<Self>) -> TcpStream {
+        self.into_inner().0.into_tcp()
     }
 
     fn protocol(&self) -> Option<Vec<u8>> {
