@@ -70,11 +70,12 @@ pub(crate) const DISCARD_WAIT: Duration = Duration::from_millis(100);
 /// of a redirect, and for the same reason.
 pub(crate) const READY_WAIT: Duration = Duration::from_millis(100);
 
-/// Most bytes of all responses of an h2 connection that may have come and not been read: Go's
-/// number. hyper's 5 MiB are two responses and a half that somebody takes his time to read, and
-/// those of everybody else wait for him. What one response may hold is its own 2 MiB, by hyper's
-/// default.
-pub(crate) const UNREAD_PER_CONNECTION: u32 = 1 << 30;
+/// Most bytes of all responses of an h2 connection that may have come and not been read: as many as
+/// [`IDLE_PER_HOST`] responses may hold, 2 MiB each by hyper's default. In hyper's own 5 MiB there is
+/// room for two and a half that somebody takes his time to read, and those of everybody else wait
+/// for him. Go allows 1 GiB; but h2 lets so many small DATA frames wait as are half of this at some
+/// 256 bytes each, and every one of them takes as much memory, however little is in it.
+pub(crate) const UNREAD_PER_CONNECTION: u32 = 64 << 20;
 
 /// Longest time that a connection nobody uses any more takes to close. curl gives a TLS shutdown
 /// ten seconds.
