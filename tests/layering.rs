@@ -36,7 +36,7 @@ const ROOMS: &[&str] = &[
     "connect/exchange",
     "connect/pool",
     "connect/lease",
-    "connect/host",
+    "connect/host/*",
     "connect/sender",
     "connect/http2",
     "connect/farewell",

@@ -1,154 +1,48 @@
 //! What is open to one target, from one runtime, and who waits for it.
 
-use std::collections::VecDeque;
-use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+pub(crate) use next::Choice;
+pub(super) use next::{Full, Grant, Next};
+pub(super) use open::{Open, Place};
+
 use super::facts::Facts;
-use super::farewell::Held;
-use super::http2::Http2;
 use super::keep::Keep;
 use super::sender::{Http1, Sender};
-use super::stats::{Connections, Tally};
+use super::stats::{Connections, Totals};
 use super::{Connected, Connector, Stream, Wanted};
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::Deadline;
 use crate::timings::Timings;
 use crate::tls::demand::Demand;
 use crate::trace;
+use open::Waits;
+use state::{Idle, Protocol, Shared, State, Waiting};
+
+mod next;
+mod open;
+mod state;
 
 /// The connections that are there to one target, and what is known of those to come.
 #[derive(Debug)]
 pub(super) struct Host {
     keep: Keep,
-    tally: Arc<Tally>,
+    totals: Arc<Totals>,
     state: Mutex<State>,
     /// Held by whoever dials while it is not known that the host speaks HTTP/1.1.
     pub(super) turn: tokio::sync::Mutex<()>,
     waiting: AtomicUsize,
 }
 
-/// A connection for one request. Dropped with [`clean`](Self::clean), it goes to whoever is next.
-#[derive(Debug)]
-pub(super) struct Open {
-    /// Until an h2 connection has been given the request. hyper's channel may keep a request that
-    /// is put in while the connection closes, and fails it when the last sender is gone: whoever
-    /// waits for the answer must not have one.
-    pub(super) sender: Option<Sender>,
-    pub(super) facts: Arc<Facts>,
-    /// It has served others before.
-    pub(super) reused: bool,
-    /// Nothing of a request or of a response is on it.
-    pub(super) clean: bool,
-    /// Of an h2 connection, beyond its sender.
-    _held: Option<Arc<Held>>,
-    host: Arc<Host>,
-}
-
-/// The right to have one connection, from before its dial until its socket is closed.
-#[derive(Debug)]
-pub(super) struct Place {
-    host: Weak<Host>,
-    dialling: bool,
-}
-
-/// Which of the open connections will do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Choice {
-    Any,
-    /// None that is idle over HTTP/1.1: one of them was closed by its server, and those below it
-    /// have been idle for longer.
-    NotIdle,
-}
-
-/// How a caller comes to a connection.
-#[derive(Debug)]
-pub(super) enum Next {
-    Open(Open),
-    Dial(Place),
-    /// By a turn, which has to be waited for; and this is how many dials have failed until now.
-    Turn(u64),
-    /// By what others give back.
-    Wait(oneshot::Receiver<Grant>, Full),
-}
-
-/// What somebody who has waited is given. Nothing at all means that he is to look again.
-#[derive(Debug)]
-pub(super) enum Grant {
-    Open(Open),
-    Dial(Place),
-}
-
-/// Why there is nothing to be had at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Full {
-    /// As many connections as there may be.
-    Connections(usize),
-    /// As many streams as the peer allows on one connection (RFC 9113 §5.1.2).
-    Streams(usize),
-}
-
-#[derive(Debug, Default)]
-struct State {
-    /// What the last connection spoke.
-    speaks: Option<Protocol>,
-    /// HTTP/1.1 connections between requests, the last used on top. While there are any, nobody
-    /// waits who would take one.
-    idle: Vec<Idle>,
-    /// The h2 connection that everybody shares.
-    shared: Option<Shared>,
-    /// Who waits for a connection or a stream: first come, first served.
-    queue: VecDeque<Waiting>,
-    /// How long the queue may become before those in it are looked for who have given up.
-    purge_at: usize,
-    /// Connections from before their dial until their socket is closed.
-    places: usize,
-    /// Those of them that are not yet open.
-    dialling: usize,
-    in_use: usize,
-    streams: usize,
-    /// How many dials have failed, and how the last one did.
-    failures: u64,
-    failure: Option<Error>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Protocol {
-    Http1,
-    Http2,
-}
-
-#[derive(Debug)]
-struct Idle {
-    connection: Http1,
-    facts: Arc<Facts>,
-    since: Instant,
-}
-
-#[derive(Debug)]
-struct Shared {
-    connection: Http2,
-    facts: Arc<Facts>,
-    /// Requests on it whose response has not ended.
-    streams: usize,
-    last_used: Instant,
-}
-
-#[derive(Debug)]
-struct Waiting {
-    grant: oneshot::Sender<Grant>,
-    choice: Choice,
-}
-
 impl Host {
-    pub(super) fn new(keep: Keep, tally: Arc<Tally>) -> Self {
+    pub(super) fn new(keep: Keep, totals: Arc<Totals>) -> Self {
         Self {
             keep,
-            tally,
+            totals,
             state: Mutex::default(),
             turn: tokio::sync::Mutex::default(),
             waiting: AtomicUsize::new(0),
@@ -254,7 +148,7 @@ impl Host {
     fn idle(self: &Arc<Self>, state: &mut State) -> Option<Open> {
         let idle = state.idle.pop()?;
         state.in_use += 1;
-        self.tally.reused.one();
+        self.totals.reused.one();
         Some(self.open(Sender::Http1(idle.connection), idle.facts, true))
     }
 
@@ -263,7 +157,7 @@ impl Host {
         let shared = state.shared.as_mut()?;
         shared.streams += 1;
         state.streams += 1;
-        self.tally.reused.one();
+        self.totals.reused.one();
         let sender = Sender::Http2(shared.connection.clone());
         Some(self.open(sender, Arc::clone(&shared.facts), true))
     }
@@ -359,7 +253,7 @@ impl Host {
         place.is_taken();
         connected.stream.hold(Box::new(place));
         let (sender, facts) = Sender::open(connected, self.keep.ping, ended, deadline).await?;
-        self.tally.opened.one();
+        self.totals.opened.one();
         let mut state = self.state();
         state.failure = None;
         match &sender {
@@ -406,7 +300,7 @@ impl Host {
                     since: now,
                 });
             } else {
-                self.tally.surplus.one();
+                self.totals.surplus.one();
             }
         }
         self.serve(state);
@@ -416,7 +310,7 @@ impl Host {
     pub(super) fn retire(&self, facts: &Arc<Facts>) {
         let mut state = self.state();
         if state.shared_if(facts).is_some() {
-            self.tally.lost.one();
+            self.totals.lost.one();
             state.let_go_of_shared();
         }
     }
@@ -437,11 +331,11 @@ impl Host {
         let State { idle, shared, .. } = state;
         let keeps = |is_closed: bool, facts: &Facts, since: Option<Instant>| {
             if is_closed {
-                self.tally.lost.one();
+                self.totals.lost.one();
             } else if !self.keep.is_young(now, facts.born)
                 || since.is_some_and(|since| !self.keep.is_fresh(now, since))
             {
-                self.tally.expired.one();
+                self.totals.expired.one();
             } else {
                 return true;
             }
@@ -480,114 +374,3 @@ impl Host {
         }
     }
 }
-
-impl State {
-    fn enqueue(&mut self, waiting: Waiting) {
-        if self.queue.len() >= self.purge_at {
-            self.queue.retain(|waiting| !waiting.grant.is_closed());
-            self.purge_at = (2 * self.queue.len()).max(MIN_PURGE);
-        }
-        self.queue.push_back(waiting);
-    }
-
-    /// Whether anybody waits who has not given up.
-    fn somebody_waits(&mut self) -> bool {
-        while self
-            .queue
-            .front()
-            .is_some_and(|first| first.grant.is_closed())
-        {
-            self.queue.pop_front();
-        }
-        !self.queue.is_empty()
-    }
-
-    /// The shared connection, if it still is this one.
-    fn shared_if(&mut self, facts: &Arc<Facts>) -> Option<&mut Shared> {
-        let is_it = |shared: &&mut Shared| Arc::ptr_eq(&shared.facts, facts);
-        self.shared.as_mut().filter(is_it)
-    }
-
-    /// Whoever waits for a stream of it has to look for another connection.
-    fn let_go_of_shared(&mut self) {
-        self.shared = None;
-        self.queue.clear();
-    }
-}
-
-impl Shared {
-    fn has_room(&self) -> bool {
-        self.streams < self.connection.most_streams()
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        let connection = match self.sender.take() {
-            Some(Sender::Http1(connection)) if self.clean => Some(connection),
-            _ => None,
-        };
-        self.host.end(&self.facts, connection);
-    }
-}
-
-impl Open {
-    /// The connection failed a request: nobody else should find it.
-    pub(super) fn retire(&self) {
-        self.host.retire(&self.facts);
-    }
-}
-
-impl Place {
-    /// There is a connection on it.
-    fn is_taken(&mut self) {
-        let host = self.host.upgrade();
-        if let Some(host) = host.filter(|_| std::mem::take(&mut self.dialling)) {
-            host.state().dialling -= 1;
-        }
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.is_taken();
-        if let Some(host) = self.host.upgrade() {
-            let mut state = host.state();
-            state.places -= 1;
-            host.serve(state);
-        }
-    }
-}
-
-/// Somebody waits.
-pub(super) struct Waits<'a>(&'a Host);
-
-impl Drop for Waits<'_> {
-    fn drop(&mut self) {
-        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-impl fmt::Display for Full {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Connections(1) => f.write_str("the one connection to the host is in use"),
-            Self::Connections(most) => {
-                write!(f, "all {most} connections to the host are in use")
-            }
-            Self::Streams(0) => {
-                f.write_str("the server allows no requests on its HTTP/2 connection")
-            }
-            Self::Streams(most) => write!(
-                f,
-                "the server allows {most} requests at once on its HTTP/2 connection, and as many \
-                 are under way"
-            ),
-        }
-    }
-}
-
-impl std::error::Error for Full {}
-
-/// A queue that is not worth looking through.
-const MIN_PURGE: usize = 64;

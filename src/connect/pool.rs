@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::host::{Choice, Full, Grant, Host, Next};
 use super::keep::Keep;
 use super::lease::Lease;
-use super::stats::{Connections, HostStats, PoolStats, Tally};
+use super::stats::{Connections, HostStats, PoolStats, Totals};
 use super::{Connector, Target, Wanted};
 use crate::error::{Error, Result};
 use crate::limits::{self, Clock, Deadline};
@@ -26,7 +26,7 @@ use crate::timings::Timings;
 #[derive(Debug)]
 pub(crate) struct Pool {
     keep: Keep,
-    tally: Arc<Tally>,
+    totals: Arc<Totals>,
     hosts: Mutex<Hosts>,
 }
 
@@ -47,7 +47,7 @@ impl Pool {
     pub(crate) fn new(keep: Keep) -> Self {
         Self {
             keep,
-            tally: Arc::default(),
+            totals: Arc::default(),
             hosts: Mutex::default(),
         }
     }
@@ -131,7 +131,7 @@ impl Pool {
 
     /// A request is sent again.
     pub(crate) fn count_replay(&self) {
-        self.tally.replayed.one();
+        self.totals.replayed.one();
     }
 
     pub(crate) fn stats(&self) -> PoolStats {
@@ -154,12 +154,12 @@ impl Pool {
         PoolStats {
             now,
             hosts: hosts.collect(),
-            opened: self.tally.opened.total(),
-            reused: self.tally.reused.total(),
-            replayed: self.tally.replayed.total(),
-            expired: self.tally.expired.total(),
-            lost: self.tally.lost.total(),
-            surplus: self.tally.surplus.total(),
+            opened: self.totals.opened.total(),
+            reused: self.totals.reused.total(),
+            replayed: self.totals.replayed.total(),
+            expired: self.totals.expired.total(),
+            lost: self.totals.lost.total(),
+            surplus: self.totals.surplus.total(),
         }
     }
 
@@ -170,7 +170,7 @@ impl Pool {
         };
         let mut hosts = self.hosts();
         hosts.sweep(Instant::now(), self.keep.idle_timeout);
-        let fresh = || Arc::new(Host::new(self.keep, Arc::clone(&self.tally)));
+        let fresh = || Arc::new(Host::new(self.keep, Arc::clone(&self.totals)));
         Arc::clone(hosts.by_key.entry(key).or_insert_with(fresh))
     }
 

@@ -85,7 +85,7 @@ impl Connections {
 
 /// The totals of one client.
 #[derive(Debug, Default)]
-pub(super) struct Tally {
+pub(super) struct Totals {
     pub(super) opened: Count,
     pub(super) reused: Count,
     pub(super) replayed: Count,

@@ -1,0 +1,81 @@
+//! A connection for one request, the right to have one, and a wait: what each leaves behind when it
+//! is dropped.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+
+use super::Host;
+use crate::connect::facts::Facts;
+use crate::connect::farewell::Held;
+use crate::connect::sender::Sender;
+
+/// A connection for one request. Dropped with [`clean`](Self::clean), it goes to whoever is next.
+#[derive(Debug)]
+pub(in crate::connect) struct Open {
+    /// Until an h2 connection has been given the request. hyper's channel may keep a request that
+    /// is put in while the connection closes, and fails it when the last sender is gone: whoever
+    /// waits for the answer must not have one.
+    pub(in crate::connect) sender: Option<Sender>,
+    pub(in crate::connect) facts: Arc<Facts>,
+    /// It has served others before.
+    pub(in crate::connect) reused: bool,
+    /// Nothing of a request or of a response is on it.
+    pub(in crate::connect) clean: bool,
+    /// Of an h2 connection, beyond its sender.
+    pub(super) _held: Option<Arc<Held>>,
+    pub(super) host: Arc<Host>,
+}
+
+/// The right to have one connection, from before its dial until its socket is closed.
+#[derive(Debug)]
+pub(in crate::connect) struct Place {
+    pub(super) host: Weak<Host>,
+    pub(super) dialling: bool,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        let connection = match self.sender.take() {
+            Some(Sender::Http1(connection)) if self.clean => Some(connection),
+            _ => None,
+        };
+        self.host.end(&self.facts, connection);
+    }
+}
+
+impl Open {
+    /// The connection failed a request: nobody else should find it.
+    pub(in crate::connect) fn retire(&self) {
+        self.host.retire(&self.facts);
+    }
+}
+
+impl Place {
+    /// There is a connection on it.
+    pub(super) fn is_taken(&mut self) {
+        let host = self.host.upgrade();
+        if let Some(host) = host.filter(|_| std::mem::take(&mut self.dialling)) {
+            host.state().dialling -= 1;
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.is_taken();
+        if let Some(host) = self.host.upgrade() {
+            let mut state = host.state();
+            state.places -= 1;
+            host.serve(state);
+        }
+    }
+}
+
+/// Somebody waits.
+pub(in crate::connect) struct Waits<'a>(pub(super) &'a Host);
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+}

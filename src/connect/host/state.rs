@@ -1,0 +1,108 @@
+//! What is known of a host: its connections, and the queue of those who wait for one.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::next::{Choice, Grant};
+use crate::connect::facts::Facts;
+use crate::connect::http2::Http2;
+use crate::connect::sender::Http1;
+use crate::error::Error;
+
+#[derive(Debug, Default)]
+pub(super) struct State {
+    /// What the last connection spoke.
+    pub(super) speaks: Option<Protocol>,
+    /// HTTP/1.1 connections between requests, the last used on top. While there are any, nobody
+    /// waits who would take one.
+    pub(super) idle: Vec<Idle>,
+    /// The h2 connection that everybody shares.
+    pub(super) shared: Option<Shared>,
+    /// Who waits for a connection or a stream: first come, first served.
+    pub(super) queue: VecDeque<Waiting>,
+    /// How long the queue may become before those in it are looked for who have given up.
+    pub(super) purge_at: usize,
+    /// Connections from before their dial until their socket is closed.
+    pub(super) places: usize,
+    /// Those of them that are not yet open.
+    pub(super) dialling: usize,
+    pub(super) in_use: usize,
+    pub(super) streams: usize,
+    /// How many dials have failed, and how the last one did.
+    pub(super) failures: u64,
+    pub(super) failure: Option<Error>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Protocol {
+    Http1,
+    Http2,
+}
+
+#[derive(Debug)]
+pub(super) struct Idle {
+    pub(super) connection: Http1,
+    pub(super) facts: Arc<Facts>,
+    pub(super) since: Instant,
+}
+
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) connection: Http2,
+    pub(super) facts: Arc<Facts>,
+    /// Requests on it whose response has not ended.
+    pub(super) streams: usize,
+    pub(super) last_used: Instant,
+}
+
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) grant: oneshot::Sender<Grant>,
+    pub(super) choice: Choice,
+}
+
+impl State {
+    pub(super) fn enqueue(&mut self, waiting: Waiting) {
+        if self.queue.len() >= self.purge_at {
+            self.queue.retain(|waiting| !waiting.grant.is_closed());
+            self.purge_at = (2 * self.queue.len()).max(MIN_PURGE);
+        }
+        self.queue.push_back(waiting);
+    }
+
+    /// Whether anybody waits who has not given up.
+    pub(super) fn somebody_waits(&mut self) -> bool {
+        while self
+            .queue
+            .front()
+            .is_some_and(|first| first.grant.is_closed())
+        {
+            self.queue.pop_front();
+        }
+        !self.queue.is_empty()
+    }
+
+    /// The shared connection, if it still is this one.
+    pub(super) fn shared_if(&mut self, facts: &Arc<Facts>) -> Option<&mut Shared> {
+        let is_it = |shared: &&mut Shared| Arc::ptr_eq(&shared.facts, facts);
+        self.shared.as_mut().filter(is_it)
+    }
+
+    /// Whoever waits for a stream of it has to look for another connection.
+    pub(super) fn let_go_of_shared(&mut self) {
+        self.shared = None;
+        self.queue.clear();
+    }
+}
+
+impl Shared {
+    pub(super) fn has_room(&self) -> bool {
+        self.streams < self.connection.most_streams()
+    }
+}
+
+/// A queue that is not worth looking through.
+const MIN_PURGE: usize = 64;
