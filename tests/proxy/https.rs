@@ -1,11 +1,14 @@
 //! Proxies that speak HTTP inside TLS: they are verified, and the origin behind them is too.
 
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
 use urlfetch::lab::{Lab, Scenario};
 use urlfetch::tls::{Pin, Policy, RootStore};
 use urlfetch::{Client, Identity};
 
 use super::http::OK;
-use super::server::{Manner, Proxy};
+use super::server::{Manner, Proxy, UNTIL};
 use super::{MISNAMED_PROXY, PROXY, assert_proxys, builder, echo, in_time, port, through};
 
 #[tokio::test]
@@ -99,6 +102,37 @@ async fn a_proxy_that_does_not_prove_itself_is_told_nothing() {
         }
         assert_eq!(proxy.seen().told, [""; 0]);
         assert_eq!(lab.connections(Scenario::Good), 0);
+    })
+    .await;
+}
+
+/// A ticket says that it was good, and the chain that was kept with it whether it still is.
+#[tokio::test]
+async fn a_session_that_a_proxy_resumes_is_judged_again() {
+    in_time(async {
+        let lab = Lab::start().await.unwrap();
+        let proxy = Proxy::https(OK, lab.ca_pem()).await;
+        let hour = Duration::from_secs(3600);
+        let now = Arc::new(Mutex::new(*UNTIL - hour));
+        let clock = Arc::clone(&now);
+        let url = format!("https://user:hunter2@{PROXY}:{}", proxy.addr.port());
+        let client = builder(&lab).proxy(url);
+        let client = client.clock(move || *clock.lock().unwrap()).build();
+        let client = client.unwrap();
+        let connect = || async {
+            let (host, port) = (Scenario::Good.host(), port(&lab, Scenario::Good));
+            client.connect(host, port).await
+        };
+        connect().await.unwrap();
+        connect().await.unwrap();
+        *now.lock().unwrap() += 2 * hour;
+        let error = connect().await.unwrap_err();
+        let at = format!("{PROXY}:{}", proxy.addr.port());
+        assert_proxys(&error, &at, "good.lab.test", "was refused: expired");
+        let seen = proxy.seen();
+        let kinds = seen.tls.iter().map(|how| how.split(' ').next().unwrap());
+        assert_eq!(kinds.collect::<Vec<_>>(), ["Full", "Resumed", "Resumed"]);
+        assert_eq!((seen.connections, seen.told.len()), (4, 2));
     })
     .await;
 }

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, LazyLock, Mutex};
+use std::time::SystemTime;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::crypto::CryptoProvider;
@@ -278,6 +279,10 @@ trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 
+/// Until when their certificate is good, as the lab's are until 2100: the beginning of 2090.
+pub(crate) static UNTIL: LazyLock<SystemTime> =
+    LazyLock::new(|| rcgen::date_time_ymd(2090, 1, 1).into());
+
 pub(crate) struct Pki {
     pub(crate) ca_pem: String,
     certificate: CertificateDer<'static>,
@@ -290,7 +295,8 @@ pub(crate) static PKI: LazyLock<Pki> = LazyLock::new(|| {
     root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let root = CertifiedIssuer::self_signed(root, KeyPair::generate().unwrap()).unwrap();
     let key = KeyPair::generate().unwrap();
-    let leaf = CertificateParams::new([PROXY.to_owned()]).unwrap();
+    let mut leaf = CertificateParams::new([PROXY.to_owned()]).unwrap();
+    leaf.not_after = (*UNTIL).into();
     Pki {
         ca_pem: root.pem(),
         certificate: leaf.signed_by(&key, &root).unwrap().into(),
