@@ -54,7 +54,7 @@ impl Traffic {
     }
 
     /// A request follows on a used connection. Unless nothing waits to be read when its first byte
-    /// is to be written, none of it is, and [`Untimely`] is the error.
+    /// is to be written, but for what is TLS's own, none of it is, and [`Untimely`] is the error.
     pub(super) fn begin(&self) {
         self.begins.store(true, Ordering::Relaxed);
     }
