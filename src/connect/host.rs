@@ -1,7 +1,7 @@
 //! What is open to one target, from one runtime, and who waits for it.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -21,7 +21,7 @@ use crate::timings::Timings;
 use crate::tls::demand::Demand;
 use crate::trace;
 use open::Waits;
-use state::{Idle, Protocol, Shared, State, Waiting};
+use state::{Idle, Locked, Protocol, Shared, State, Waiting};
 
 mod next;
 mod open;
@@ -49,8 +49,8 @@ impl Host {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> Locked<'_> {
+        Locked::new(self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// How the caller comes to a connection. Whoever has the turn may dial without knowing what
@@ -95,7 +95,7 @@ impl Host {
     }
 
     /// Gives what is free to those who wait, the first first.
-    fn serve(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
+    fn serve(self: &Arc<Self>, mut state: Locked<'_>) {
         let mut unwanted = None;
         while state.somebody_waits() {
             let Some(choice) = state.queue.front().map(|first| first.choice) else {
@@ -264,7 +264,7 @@ impl Host {
             Sender::Http2(connection) => {
                 state.speaks = Some(Protocol::Http2);
                 state.streams += 1;
-                state.shared = Some(Shared {
+                state.share(Shared {
                     connection: connection.clone(),
                     facts: Arc::clone(&facts),
                     streams: 1,
@@ -371,6 +371,77 @@ impl Host {
             http2: usize::from(state.shared.is_some()),
             streams: state.streams,
             waiting: self.waiting.load(Ordering::Relaxed),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{Future, pending};
+    use std::pin::pin;
+    use std::sync::atomic::AtomicBool;
+    use std::task::{Context, Wake, Waker};
+
+    use hyper_util::rt::TokioIo;
+    use tokio::io::duplex;
+
+    use super::super::farewell;
+    use super::super::http2::Http2;
+    use super::super::transport::Transport;
+    use super::*;
+
+    #[tokio::test]
+    async fn what_goes_with_a_connection_finds_its_host_unlocked() {
+        let host = Arc::new(Host::new(Keep::default(), Arc::default()));
+        let (client, _server) = duplex(1 << 16);
+        let stream = Stream::plain(Transport::Tunnel(Box::new(client)));
+        let facts = Arc::new(Facts {
+            born: Instant::now(),
+            remote: ([127, 0, 0, 1], 443).into(),
+            host: None,
+            verdict: None,
+            peer: None,
+            traffic: Arc::clone(stream.traffic()),
+            credential: Default::default(),
+            is_http2: true,
+        });
+        let opening = Http2::open(TokioIo::new(stream), None, &facts, |_| ());
+        let mut connection = opening.await.unwrap();
+        // It is the last to hold this, as it may be the last to hold a payload.
+        let (held, let_go) = farewell::held();
+        connection.held = Arc::new(held);
+        host.state().shared = Some(Shared {
+            connection,
+            facts: Arc::clone(&facts),
+            streams: 0,
+            last_used: Instant::now(),
+        });
+        let seen = Arc::new(Seen {
+            host: Arc::clone(&host),
+            unlocked: AtomicBool::new(false),
+        });
+        let mut bound = pin!(let_go.bound(pending()));
+        let waker = Waker::from(Arc::clone(&seen));
+        assert!(
+            bound
+                .as_mut()
+                .poll(&mut Context::from_waker(&waker))
+                .is_pending()
+        );
+        host.retire(&facts);
+        assert!(seen.unlocked.load(Ordering::Relaxed));
+    }
+
+    /// Whether the host was unlocked when this was woken.
+    struct Seen {
+        host: Arc<Host>,
+        unlocked: AtomicBool,
+    }
+
+    impl Wake for Seen {
+        fn wake(self: Arc<Self>) {
+            let unlocked = self.host.state.try_lock().is_ok();
+            self.unlocked.store(unlocked, Ordering::Relaxed);
         }
     }
 }

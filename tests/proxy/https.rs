@@ -200,8 +200,8 @@ async fn refusals_are_the_same_inside_tls_and_who_speaks_none_is_no_https_proxy(
 async fn what_is_there_before_a_request_does_not_answer_it() {
     in_time(async {
         let lab = Lab::start().await.unwrap();
-        let go = std::sync::Arc::new(tokio::sync::Notify::new());
-        let heard = std::sync::Arc::clone(&go);
+        let go = Arc::new(tokio::sync::Notify::new());
+        let heard = Arc::clone(&go);
         let (say, said) = std::sync::mpsc::channel();
         let ca = lab.ca_pem().to_owned();
         let (give, started) = std::sync::mpsc::channel();

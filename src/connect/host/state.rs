@@ -1,7 +1,8 @@
 //! What is known of a host: its connections, and the queue of those who wait for one.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, MutexGuard};
 
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -21,6 +22,8 @@ pub(super) struct State {
     pub(super) idle: Vec<Idle>,
     /// The h2 connection that everybody shares.
     pub(super) shared: Option<Shared>,
+    /// Those before it, until the lock is given back.
+    spent: Vec<Shared>,
     /// Who waits for a connection or a stream: first come, first served.
     pub(super) queue: VecDeque<Waiting>,
     /// How long the queue may become before those in it are looked for who have given up.
@@ -64,7 +67,48 @@ pub(super) struct Waiting {
     pub(super) choice: Choice,
 }
 
+/// The state, and what goes only when nobody is locked out any more: with the last sender of a
+/// connection goes what hyper's channel has kept, and with a payload whatever its caller put there.
+/// It may be the body of a response of this host.
+pub(super) struct Locked<'a> {
+    state: MutexGuard<'a, State>,
+    spent: Vec<Shared>,
+}
+
+impl<'a> Locked<'a> {
+    pub(super) fn new(state: MutexGuard<'a, State>) -> Self {
+        let spent = Vec::new();
+        Self { state, spent }
+    }
+}
+
+impl Deref for Locked<'_> {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        &self.state
+    }
+}
+
+impl DerefMut for Locked<'_> {
+    fn deref_mut(&mut self) -> &mut State {
+        &mut self.state
+    }
+}
+
+impl Drop for Locked<'_> {
+    fn drop(&mut self) {
+        // The fields go in their order.
+        self.spent = std::mem::take(&mut self.state.spent);
+    }
+}
+
 impl State {
+    /// Everybody shares this connection from now on.
+    pub(super) fn share(&mut self, connection: Shared) {
+        self.spent.extend(self.shared.replace(connection));
+    }
+
     pub(super) fn enqueue(&mut self, waiting: Waiting) {
         if self.queue.len() >= self.purge_at {
             self.queue.retain(|waiting| !waiting.grant.is_closed());
@@ -93,7 +137,7 @@ impl State {
 
     /// Whoever waits for a stream of it has to look for another connection.
     pub(super) fn let_go_of_shared(&mut self) {
-        self.shared = None;
+        self.spent.extend(self.shared.take());
         self.queue.clear();
     }
 }
