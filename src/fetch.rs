@@ -303,7 +303,7 @@ impl Fetch {
     /// Turns to the next hop, and tells where the time of this one went.
     async fn turn(&mut self, exchange: Exchange, next: redirect::Next) -> Timings {
         let url = self.asked.url.clone();
-        self.asker = exchange.lease.facts().asker();
+        self.asker = exchange.lease.facts().asker().after(self.asker);
         let within = self
             .deadline
             .sooner(Deadline::on(Clock::IdleRead, limits::DISCARD_WAIT));

@@ -196,7 +196,7 @@ fn a_redirect_leads_no_nearer_than_it_comes_from() {
                 public("/go?https://169.254.169.254/latest/meta-data/"),
                 false,
             ),
-            // The last one to send us counts, not the first.
+            // The farthest to send us counts, whoever came before or after.
             (
                 ours(&format!("/go?{}", public(&format!("/go?{}", ours("/"))))),
                 false,
@@ -214,6 +214,28 @@ fn a_redirect_leads_no_nearer_than_it_comes_from() {
                 }
             }
         }
+    });
+}
+
+/// What is allowed may redirect, and is no way to the rest of its network for who sent us there.
+#[test]
+#[ignore = "needs network namespaces: .ci/run runs it"]
+fn nobody_comes_nearer_by_a_detour() {
+    let test = "nobody_comes_nearer_by_a_detour";
+    inside(test, ADDRESSES, || async {
+        let (public, private) = (at(PUBLIC).await, at(PRIVATE).await);
+        let client = client(AddressGuard::default().allow(PRIVATE), PUBLIC, PRIVATE);
+        let url = |host, server: &Server, to: &str| {
+            format!("https://{host}:{}/go?{to}", server.addr.port())
+        };
+        let to_the_allowed = format!("https://{OTHER}:{}/", private.addr.port());
+        let response = get(&client, &url(HOST, &public, &to_the_allowed)).await;
+        assert_eq!(response.unwrap().remote_addr(), private.addr);
+        let detour = url(OTHER, &private, "https://10.9.9.9/");
+        refused(
+            get(&client, &url(HOST, &public, &detour)).await,
+            "after a redirect from a public address, 93.184.216.34: it is in 10.0.0.0/8",
+        );
     });
 }
 

@@ -144,9 +144,9 @@ fn drain() {
     }
 }
 
-/// Enough for a burst of names with a slow server among them; glibc's resolver itself allows 256
-/// threads and more.
-const MAX_THREADS: usize = 32;
+/// As many names may have a slow server before others have to wait; glibc's resolver itself allows
+/// 256 threads and more. They are there only while there is work for them.
+const MAX_THREADS: usize = 256;
 
 /// Work for every thread, which ends when what is returned is dropped.
 #[cfg(test)]

@@ -24,7 +24,7 @@ use crate::tls::shown::Shown;
 ///
 /// | | what may be dialled |
 /// |---|---|
-/// | [`default`](Self::default) | whatever the caller's own URL leads to. A redirect may lead as far away as it comes from, or farther, and never nearer: a public host sends nobody to a private, loopback or link-local address, and a host of a private network sends nobody to a loopback or link-local one. |
+/// | [`default`](Self::default) | whatever the caller's own URL leads to. A redirect may lead as far away as it comes from, or farther, and never nearer, be it by the way of another host: a public host sends nobody to a private, loopback or link-local address, and a host of a private network sends nobody to a loopback or link-local one. |
 /// | [`public_only`](Self::public_only) | public addresses alone |
 ///
 /// Public is what IANA's special-purpose address registries of 2025-10-09 (RFC 6890) call globally
@@ -43,11 +43,11 @@ use crate::tls::shown::Shown;
 ///
 /// A proxy that resolves names itself dials what it likes. Where it would be given a name,
 /// `public_only` refuses, and so does a guard that denies something, unless
-/// [`proxy_guards`](Self::proxy_guards) says that the proxy has a guard of its own. What is known is
-/// judged all the same: an IP address in the URL, `localhost` (RFC 6761 §6.3, by both of its
-/// addresses), the port. A host that
-/// answers through such a proxy counts as public when it redirects. The proxy's own address is your
-/// choice and is not judged.
+/// [`proxy_guards`](Self::proxy_guards) says that the proxy has a guard of its own. The default guard
+/// lets a redirect lead to any name behind such a proxy, wherever that is. What is known is judged
+/// all the same: an IP address in the URL, `localhost` (RFC 6761 §6.3), the port. A host that answers
+/// through such a proxy counts as public when it redirects. The proxy's own address is your choice
+/// and is not judged.
 ///
 /// # What it does not do
 ///
@@ -182,6 +182,25 @@ pub(crate) enum Asker {
     Host(IpAddr),
     /// A redirect, by a host whose address a proxy keeps to itself.
     Unseen,
+}
+
+impl Asker {
+    /// Who asks, where this one was itself sent there by `before`: the farther of the two, as
+    /// nobody comes nearer by a detour.
+    pub(crate) fn after(self, before: Self) -> Self {
+        match (before, self) {
+            (Self::Caller, asker) => asker,
+            (asker, Self::Caller) => asker,
+            (Self::Unseen, _) | (_, Self::Unseen) => Self::Unseen,
+            (Self::Host(earlier), Self::Host(later)) => {
+                let [earlier, later] = [earlier, later].map(|host| Place::of(host.to_canonical()));
+                match later.is_as_far_as(earlier) {
+                    true => self,
+                    false => before,
+                }
+            }
+        }
+    }
 }
 
 impl AddressGuard {
@@ -417,6 +436,24 @@ mod tests {
         let shown = refused.to_string();
         let (_, why) = shown.split_once("is refused ").unwrap();
         why.to_owned()
+    }
+
+    #[test]
+    fn nobody_comes_nearer_by_a_detour() {
+        let (caller, unseen) = (Asker::Caller, Asker::Unseen);
+        for (before, then, expected) in [
+            (caller, OURSELVES, OURSELVES),
+            (caller, unseen, unseen),
+            (OURSELVES, NEIGHBOUR, NEIGHBOUR),
+            (OURSELVES, STRANGER, STRANGER),
+            (NEIGHBOUR, OURSELVES, NEIGHBOUR),
+            (NEIGHBOUR, unseen, unseen),
+            (STRANGER, NEIGHBOUR, STRANGER),
+            (STRANGER, OURSELVES, STRANGER),
+            (unseen, NEIGHBOUR, unseen),
+        ] {
+            assert_eq!(then.after(before), expected, "{before:?} {then:?}");
+        }
     }
 
     #[test]

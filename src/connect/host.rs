@@ -148,8 +148,8 @@ impl Host {
     fn idle(self: &Arc<Self>, state: &mut State) -> Option<Open> {
         let idle = state.idle.pop()?;
         state.in_use += 1;
-        self.totals.reused.one();
-        Some(self.open(Sender::Http1(idle.connection), idle.facts, true))
+        let sender = Sender::Http1(idle.connection);
+        Some(self.open(sender, idle.facts, Some(idle.since)))
     }
 
     /// A stream of the shared connection for a request.
@@ -157,12 +157,16 @@ impl Host {
         let shared = state.shared.as_mut()?;
         shared.streams += 1;
         state.streams += 1;
-        self.totals.reused.one();
         let sender = Sender::Http2(shared.connection.clone());
-        Some(self.open(sender, Arc::clone(&shared.facts), true))
+        Some(self.open(sender, Arc::clone(&shared.facts), Some(shared.last_used)))
     }
 
-    fn open(self: &Arc<Self>, sender: Sender, facts: Arc<Facts>, reused: bool) -> Open {
+    fn open(
+        self: &Arc<Self>,
+        sender: Sender,
+        facts: Arc<Facts>,
+        idle_since: Option<Instant>,
+    ) -> Open {
         let held = match &sender {
             Sender::Http1(_) => None,
             Sender::Http2(connection) => Some(Arc::clone(&connection.held)),
@@ -170,7 +174,8 @@ impl Host {
         Open {
             sender: Some(sender),
             facts,
-            reused,
+            reused: idle_since.is_some(),
+            idle_since,
             clean: true,
             _held: held,
             host: Arc::clone(self),
@@ -262,7 +267,10 @@ impl Host {
                 state.in_use += 1;
             }
             Sender::Http2(connection) => {
-                state.speaks = Some(Protocol::Http2);
+                // Who waits for a connection of his own has to look for a stream of this one.
+                if state.speaks.replace(Protocol::Http2) == Some(Protocol::Http1) {
+                    state.queue.clear();
+                }
                 state.streams += 1;
                 state.share(Shared {
                     connection: connection.clone(),
@@ -273,20 +281,26 @@ impl Host {
             }
         }
         self.serve(state);
-        Ok(self.open(sender, facts, false))
+        Ok(self.open(sender, facts, None))
     }
 
     /// A request has come to its end, or is given up. Its HTTP/1.1 connection serves the next, if it
     /// is given.
-    fn end(self: &Arc<Self>, facts: &Arc<Facts>, connection: Option<Http1>) {
+    fn end(
+        self: &Arc<Self>,
+        facts: &Arc<Facts>,
+        connection: Option<Http1>,
+        idle_since: Option<Instant>,
+    ) {
         let now = Instant::now();
+        let since = idle_since.unwrap_or(now);
         let mut state = self.state();
         self.reap(&mut state, now);
         if facts.is_http2 {
             state.streams -= 1;
             if let Some(shared) = state.shared_if(facts) {
                 shared.streams -= 1;
-                shared.last_used = now;
+                shared.last_used = shared.last_used.max(since);
             }
         } else {
             state.in_use -= 1;
@@ -297,7 +311,7 @@ impl Host {
                 state.idle.push(Idle {
                     connection,
                     facts: Arc::clone(facts),
-                    since: now,
+                    since,
                 });
             } else {
                 self.totals.surplus.one();

@@ -109,7 +109,7 @@ impl Pool {
             // It was opened for somebody who may have been allowed more than this one is.
             connector.route.admit_open(wanted, &open.facts)?;
             let soon = deadline.sooner(Deadline::on(Clock::Connect, limits::READY_WAIT));
-            open.clean = false;
+            open.put_to_use();
             let Some(sender) = &mut open.sender else {
                 continue;
             };
@@ -310,6 +310,8 @@ mod tests {
             host.next(Choice::Any, false, false),
             Next::Open(_)
         ));
+        // Those who were refused did not use it.
+        assert_eq!(pool.stats().reused, 1);
     }
 
     impl Pool {

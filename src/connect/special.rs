@@ -55,6 +55,11 @@ impl Place {
         there.reach() >= self.reach_of_sender() || is_neighbour
     }
 
+    /// Whether a host here may not send us nearer than one there may.
+    pub(super) fn is_as_far_as(self, there: Self) -> bool {
+        self.reach_of_sender() >= there.reach_of_sender()
+    }
+
     fn reach(self) -> Reach {
         match self.row.kind {
             Kind::Public => Reach::World,

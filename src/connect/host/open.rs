@@ -4,6 +4,8 @@
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
+use tokio::time::Instant;
+
 use super::Host;
 use crate::connect::facts::Facts;
 use crate::connect::farewell::Held;
@@ -19,6 +21,8 @@ pub(in crate::connect) struct Open {
     pub(in crate::connect) facts: Arc<Facts>,
     /// It has served others before.
     pub(in crate::connect) reused: bool,
+    /// Until it is put to use again: since when it has been without a request.
+    pub(super) idle_since: Option<Instant>,
     /// Nothing of a request or of a response is on it.
     pub(in crate::connect) clean: bool,
     /// Of an h2 connection, beyond its sender.
@@ -39,11 +43,19 @@ impl Drop for Open {
             Some(Sender::Http1(connection)) if self.clean => Some(connection),
             _ => None,
         };
-        self.host.end(&self.facts, connection);
+        self.host.end(&self.facts, connection, self.idle_since);
     }
 }
 
 impl Open {
+    /// Whoever has it may use it, and is about to. Until then it is as idle as it was.
+    pub(in crate::connect) fn put_to_use(&mut self) {
+        self.clean = false;
+        if self.idle_since.take().is_some() {
+            self.host.totals.reused.one();
+        }
+    }
+
     /// The connection failed a request: nobody else should find it.
     pub(in crate::connect) fn retire(&self) {
         self.host.retire(&self.facts);
