@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::guard::Asker;
+use super::asker::Asker;
 use super::stream::Traffic;
 use crate::tls::Peer;
 use crate::tls::callbacks::Credential;

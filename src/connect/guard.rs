@@ -1,13 +1,13 @@
 //! Which addresses may be dialled at all, given who asked for them.
 
-use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use super::asker::Asker;
 use super::net::Net;
 use super::per_host::PerHost;
+use super::refused::{Refused, Tried, Why};
 use super::special::{self, Place};
 use crate::error::{Error, ErrorKind, Result};
-use crate::timings::Phase;
 use crate::tls::shown::Shown;
 
 /// Which addresses a client may dial: for services that fetch URLs of strangers, who would like to
@@ -173,36 +173,6 @@ impl AddressGuard {
     }
 }
 
-/// Who asked for an address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Asker {
-    /// The caller.
-    Caller,
-    /// A redirect, by a host at this address.
-    Host(IpAddr),
-    /// A redirect, by a host whose address a proxy keeps to itself.
-    Unseen,
-}
-
-impl Asker {
-    /// Who asks, where this one was itself sent there by `before`: the farther of the two, as
-    /// nobody comes nearer by a detour.
-    pub(crate) fn after(self, before: Self) -> Self {
-        match (before, self) {
-            (Self::Caller, asker) => asker,
-            (asker, Self::Caller) => asker,
-            (Self::Unseen, _) | (_, Self::Unseen) => Self::Unseen,
-            (Self::Host(earlier), Self::Host(later)) => {
-                let [earlier, later] = [earlier, later].map(|host| Place::of(host.to_canonical()));
-                match later.is_as_far_as(earlier) {
-                    true => self,
-                    false => before,
-                }
-            }
-        }
-    }
-}
-
 impl AddressGuard {
     /// Whether all that a host was resolved to may be dialled: one address that may not refuses
     /// them all.
@@ -318,101 +288,6 @@ fn unreadable(net: &str) -> Error {
     .with_hint(Some(
         "a range is its first address and the length of its prefix: 10.0.0.0/8, fd00::/8",
     ))
-}
-
-/// Why an address may not be dialled.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Refused {
-    host: String,
-    tried: Tried,
-    why: Why,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Tried {
-    /// To dial this, which is one of so many.
-    Address(SocketAddr, usize),
-    /// To ask a proxy for the host, at this port.
-    Proxy(u16),
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Why {
-    Denied(Net),
-    Port,
-    NotPublic(Place),
-    SentBy(Asker, Place),
-    /// By this rule, which cannot be applied.
-    Unseen(&'static str),
-}
-
-impl Refused {
-    fn hint(&self) -> Option<&'static str> {
-        match self.why {
-            Why::Denied(_) => None,
-            Why::Port => Some("ports that may be dialled are named by AddressGuard::allow_port"),
-            Why::NotPublic(_) | Why::SentBy(..) => Some(
-                "if it is meant to be reached from here, name it by AddressGuard::allow or \
-                 AddressGuard::allow_host",
-            ),
-            Why::Unseen(_) => Some(
-                "if the proxy refuses such addresses itself, say so by AddressGuard::proxy_guards",
-            ),
-        }
-    }
-}
-
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let host = Shown(&self.host);
-        match self.tried {
-            Tried::Address(address, _) if self.host.parse() == Ok(address.ip()) => {
-                write!(f, "dialling {address} is refused")
-            }
-            Tried::Address(address, 0 | 1) => {
-                write!(f, "dialling {address} for \"{host}\" is refused")
-            }
-            Tried::Address(address, count) => write!(
-                f,
-                "dialling {address}, one of {count} addresses of \"{host}\", is refused"
-            ),
-            Tried::Proxy(port) => {
-                write!(f, "asking a proxy for \"{host}\", port {port}, is refused")
-            }
-        }?;
-        match self.why {
-            Why::Denied(net) => write!(f, " by deny: it is in {net}"),
-            Why::Port => f.write_str(" by allow_port: the port is not among those that are named"),
-            Why::NotPublic(place) => write!(f, " by public_only: {place}"),
-            Why::SentBy(Asker::Host(by), place) if Place::of(by.to_canonical()).is_public() => {
-                write!(f, " after a redirect from a public address, {by}: {place}")
-            }
-            Why::SentBy(Asker::Host(by), place) => {
-                write!(
-                    f,
-                    " after a redirect from {by}, which is farther away: {place}"
-                )
-            }
-            Why::SentBy(Asker::Caller | Asker::Unseen, place) => write!(
-                f,
-                " after a redirect from a host behind a proxy, which counts as public: {place}"
-            ),
-            Why::Unseen(rule) => write!(
-                f,
-                " by {rule}: the proxy resolves the name, and nobody here sees the address"
-            ),
-        }
-    }
-}
-
-impl std::error::Error for Refused {}
-
-impl From<Refused> for Error {
-    fn from(refused: Refused) -> Self {
-        Self::new(ErrorKind::AddressRefused, refused.to_string())
-            .with_hint(refused.hint())
-            .with_phase(Phase::Connect)
-    }
 }
 
 #[cfg(test)]

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+pub(crate) use asker::Asker;
 pub(crate) use exchange::Exchange;
 pub(crate) use facts::Facts;
 pub(crate) use failure::explain;
 pub use guard::AddressGuard;
-pub(crate) use guard::Asker;
 pub(crate) use host::Choice;
 pub(crate) use keep::{Keep, Ping};
 pub(crate) use lease::Lease;
@@ -22,6 +22,7 @@ pub(crate) use transport::Transport;
 pub(crate) use trust::{Target, Trust};
 pub(crate) use wanted::{Connected, Wanted};
 
+mod asker;
 mod blocking;
 mod denied;
 mod dial;
@@ -42,6 +43,7 @@ pub(crate) mod outgoing;
 mod per_host;
 mod pool;
 pub(crate) mod proxy;
+mod refused;
 mod replay;
 mod resolve;
 mod route;

@@ -5,8 +5,9 @@ use tokio::time::Instant;
 
 use super::dial;
 use super::facts::Facts;
-use super::guard::{AddressGuard, Refused};
+use super::guard::AddressGuard;
 use super::proxy::Proxies;
+use super::refused::Refused;
 use super::resolve::Resolver;
 use super::through::Through;
 use super::transport::Transport;

@@ -178,7 +178,7 @@ impl Through<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::connect::guard::Asker;
+    use crate::connect::asker::Asker;
     use crate::connect::origin::Origin;
     use crate::limits::Deadline;
     use crate::tls::demand::Demand;

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::guard::Asker;
+use super::asker::Asker;
 use super::trust::Target;
 use crate::limits::Deadline;
 
