@@ -291,7 +291,7 @@ impl BodyContext {
     pub(crate) fn complete(&self, error: Error) -> Error {
         error
             .with_url(&self.url)
-            .with_verdict(self.facts.verdict.clone())
+            .with_verdict(self.facts.shared_verdict())
             .with_phase(Phase::Body)
             .sent(true)
     }

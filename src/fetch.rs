@@ -64,13 +64,11 @@ impl Client {
             let status = exchange.head.status;
             trace::redirected(status, &next.url);
             let url = fetch.asked.url.clone();
-            let verdict = exchange.lease.facts().verdict.clone();
             let peer = exchange.lease.facts().peer.clone();
             let timings = fetch.turn(exchange, next).await;
             hops.push(Hop {
                 status,
                 url,
-                verdict,
                 peer,
                 timings,
             });
@@ -150,7 +148,7 @@ impl Fetch {
                     exchange.head.status,
                     exchange.head.version,
                     facts.remote,
-                    facts.verdict.as_deref(),
+                    facts.verdict(),
                     || self.timings.with_moved(exchange.lease.moved()),
                 );
             }
@@ -271,7 +269,7 @@ impl Fetch {
         let complete = |error: Error| {
             error
                 .with_url(&self.asked.url)
-                .with_verdict(exchange.lease.facts().verdict.clone())
+                .with_verdict(exchange.lease.facts().shared_verdict())
                 .with_timings(self.at_head(&exchange.lease))
                 .sent(true)
         };
@@ -343,7 +341,7 @@ impl Fetch {
             true => Decoder::for_headers(&headers).map_err(|error| {
                 Error::from(error)
                     .with_url(&self.asked.url)
-                    .with_verdict(facts.verdict.clone())
+                    .with_verdict(facts.shared_verdict())
                     .with_timings(self.at_head(&lease))
                     .sent(true)
             })?,

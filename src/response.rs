@@ -59,7 +59,7 @@ impl Response {
 
     /// What was found when the peer was judged; `None` for plain http.
     pub fn verdict(&self) -> Option<&Verdict> {
-        self.facts.verdict.as_deref()
+        self.facts.verdict()
     }
 
     /// Who the peer is, and by which TLS it was spoken to; `None` for plain http.
@@ -93,7 +93,7 @@ impl Response {
         )
         .with_status(self.status)
         .with_url(&self.url)
-        .with_verdict(self.facts.verdict.clone())
+        .with_verdict(self.facts.shared_verdict())
         .with_timings(*self.body.timings())
         .sent(true))
     }
@@ -190,7 +190,6 @@ impl fmt::Debug for Response {
 pub struct Hop {
     pub(crate) status: StatusCode,
     pub(crate) url: Url,
-    pub(crate) verdict: Option<Arc<Verdict>>,
     pub(crate) peer: Option<Peer>,
     pub(crate) timings: Timings,
 }
@@ -208,7 +207,7 @@ impl Hop {
 
     /// What was found when its peer was judged; `None` for plain http.
     pub fn verdict(&self) -> Option<&Verdict> {
-        self.verdict.as_deref()
+        self.peer().map(Peer::verdict)
     }
 
     /// Who its peer was, and by which TLS it was spoken to; `None` for plain http.

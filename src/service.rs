@@ -51,10 +51,8 @@ where
             *response.version_mut() = fetched.version;
             *response.headers_mut() = fetched.headers;
             let extensions = response.extensions_mut();
-            if let Some(verdict) = &fetched.facts.verdict {
-                extensions.insert(Arc::clone(verdict));
-            }
             if let Some(peer) = &fetched.facts.peer {
+                extensions.insert(Arc::clone(peer.shared_verdict()));
                 extensions.insert(peer.clone());
             }
             extensions.insert(timings);

@@ -101,7 +101,7 @@ impl Lease {
 
     fn unsent(&self, error: Error) -> Failed {
         Failed {
-            error: error.with_verdict(self.open.facts.verdict.clone()),
+            error: error.with_verdict(self.open.facts.shared_verdict()),
             request: None,
             how: Circumstances::default(),
         }
@@ -146,7 +146,7 @@ impl Lease {
         let outcome = deadline.run(Phase::FirstByte, interim.guard(sending)).await;
         let facts = &self.open.facts;
         let failed = |error: Error| Failed {
-            error: error.sent(true).with_verdict(facts.verdict.clone()),
+            error: error.sent(true).with_verdict(facts.shared_verdict()),
             request: None,
             how: Circumstances {
                 reused: self.open.reused,
@@ -194,7 +194,7 @@ impl Lease {
                         .unwrap_or_else(|| explain(error, facts))
                         .with_phase(Phase::FirstByte)
                         .sent(sent && request.is_none())
-                        .with_verdict(facts.verdict.clone()),
+                        .with_verdict(facts.shared_verdict()),
                     request,
                     how,
                 });

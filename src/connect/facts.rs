@@ -20,8 +20,7 @@ pub(crate) struct Facts {
     pub(crate) remote: SocketAddr,
     /// Where the host itself is; `None` if a proxy keeps that to itself.
     pub(super) host: Option<SocketAddr>,
-    pub(crate) verdict: Option<Arc<Verdict>>,
-    /// With the same verdict; `None` without TLS.
+    /// `None` without TLS.
     pub(crate) peer: Option<Peer>,
     pub(super) traffic: Arc<Traffic>,
     /// What the peer got that asked for a certificate of ours.
@@ -38,13 +37,23 @@ impl Facts {
         }
     }
 
+    /// What was found when the peer was judged; `None` without TLS.
+    pub(crate) fn verdict(&self) -> Option<&Verdict> {
+        self.peer.as_ref().map(Peer::verdict)
+    }
+
+    /// The same, to be kept.
+    pub(crate) fn shared_verdict(&self) -> Option<Arc<Verdict>> {
+        self.peer.as_ref().map(Peer::shared_verdict).cloned()
+    }
+
     /// Whether its handshake resumed a session; `None` without TLS.
     pub(crate) fn tls_resumed(&self) -> Option<bool> {
         self.peer.as_ref().map(Peer::is_resumed)
     }
 
     pub(super) fn party(&self) -> Party<'_> {
-        match &self.verdict {
+        match self.verdict() {
             Some(verdict) => Party::Tls(verdict),
             None => Party::Plain,
         }

@@ -220,7 +220,7 @@ impl Host {
         };
         match &opened {
             Ok(open) => {
-                if let (Demand::Reported, Some(verdict)) = (target.demand(), &open.facts.verdict) {
+                if let (Demand::Reported, Some(verdict)) = (target.demand(), open.facts.verdict()) {
                     trace::unverified(
                         target.origin().host(),
                         Some(target.origin().port()),
@@ -413,7 +413,6 @@ mod tests {
             born: Instant::now(),
             remote: ([127, 0, 0, 1], 443).into(),
             host: None,
-            verdict: None,
             peer: None,
             traffic: Arc::clone(stream.traffic()),
             credential: Default::default(),

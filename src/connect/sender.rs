@@ -53,7 +53,6 @@ impl Sender {
             born: Instant::now(),
             remote,
             host,
-            verdict: tls.map(|tls| Arc::clone(tls.peer().shared_verdict())),
             peer: tls.map(|tls| tls.peer().clone()),
             traffic: Arc::clone(stream.traffic()),
             credential: tls.map(TlsStream::credential).unwrap_or_default(),
@@ -61,7 +60,7 @@ impl Sender {
         });
         match Self::speak(stream, &facts, ping, ended, deadline).await {
             Ok(sender) => Ok((sender, facts)),
-            Err(error) => Err(error.with_verdict(facts.verdict.clone())),
+            Err(error) => Err(error.with_verdict(facts.shared_verdict())),
         }
     }
 
