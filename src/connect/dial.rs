@@ -12,11 +12,11 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
 use tokio::net::TcpStream;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::error::{Error, ErrorKind};
 use crate::limits::{self, Deadline, Elapsed};
-use crate::timings::Phase;
+use crate::timings::{Phase, Timings};
 
 /// Opens a connection to whichever address answers first.
 ///
@@ -26,8 +26,12 @@ use crate::timings::Phase;
 pub(super) async fn race(
     addresses: &[SocketAddr],
     deadline: Deadline,
+    timings: &mut Timings,
 ) -> Result<(TcpStream, SocketAddr), Lost> {
-    run(addresses, deadline, open).await
+    let started = Instant::now();
+    let ended = run(addresses, deadline, open).await;
+    timings.add(Phase::Connect, started.elapsed());
+    ended
 }
 
 async fn open(address: SocketAddr) -> io::Result<TcpStream> {
@@ -393,9 +397,8 @@ mod tests {
     async fn what_opens_is_a_stream_that_does_not_wait_for_more_to_send() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (stream, winner) = race(&[address], Deadline::start(limits::CONNECT))
-            .await
-            .unwrap();
+        let (deadline, mut timings) = (Deadline::start(limits::CONNECT), Timings::default());
+        let (stream, winner) = race(&[address], deadline, &mut timings).await.unwrap();
         assert_eq!(winner, address);
         assert_eq!(stream.peer_addr().unwrap(), address);
         assert!(stream.nodelay().unwrap());

@@ -86,7 +86,7 @@ impl<R: Resolve + ?Sized> Resolve for Arc<R> {
 /// The system's resolver, `getaddrinfo`, which clients ask unless told otherwise.
 ///
 /// It is for resolvers that fall back on it or look at its answers. Calls that block are made on at
-/// most 32 threads for the whole process, none of which belongs to a runtime: a name server that
+/// most 256 threads for the whole process, none of which belongs to a runtime: a name server that
 /// takes its time holds up neither the fetches of others nor the end of a runtime.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemResolver;

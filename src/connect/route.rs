@@ -1,8 +1,6 @@
 //! From an origin to an open transport: by a proxy, or its addresses, which of them may be dialled,
 //! and the race.
 
-use tokio::time::Instant;
-
 use super::dial;
 use super::facts::Facts;
 use super::guard::AddressGuard;
@@ -50,9 +48,7 @@ impl Route {
         let addresses = resolving.await??;
         // The very addresses that are dialled below: nobody is asked for the name again in between.
         self.guard.admit(origin.host(), &addresses, wanted.asker)?;
-        let started = Instant::now();
-        let dialled = dial::race(&addresses, wanted.deadline).await;
-        timings.add(Phase::Connect, started.elapsed());
+        let dialled = dial::race(&addresses, wanted.deadline, timings).await;
         let (stream, remote) = dialled.map_err(|lost| {
             lost.explain(ErrorKind::Connect, format!("connecting to {origin} failed"))
         })?;

@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::time::Instant;
 
 use super::denied::Denied;
 use super::guard::AddressGuard;
@@ -105,9 +104,7 @@ impl Through<'_> {
         let (at, deadline) = (&self.proxy.at, self.wanted.deadline);
         let resolving = self.resolver.resolve(at.host(), at.port());
         let addresses = deadline.time(Phase::Dns, timings, resolving).await??;
-        let started = Instant::now();
-        let dialled = dial::race(&addresses, deadline).await;
-        timings.add(Phase::Connect, started.elapsed());
+        let dialled = dial::race(&addresses, deadline, timings).await;
         dialled.map_err(|lost| {
             lost.explain(ErrorKind::Connect, "no connection could be opened".into())
         })
