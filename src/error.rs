@@ -92,6 +92,8 @@ pub enum ErrorKind {
     MalformedReply,
     /// The payload's stream failed, or was not of the length it promised.
     Payload,
+    /// The payload is larger than its limit.
+    PayloadTooLarge,
     /// The proxy could not be reached, did not prove who it is, refused, or answered what is no
     /// answer. The host itself was not spoken to.
     Proxy,
@@ -123,6 +125,7 @@ impl ErrorKind {
             Self::InvalidUrl => "invalid-url",
             Self::MalformedReply => "malformed-reply",
             Self::Payload => "payload",
+            Self::PayloadTooLarge => "payload-too-large",
             Self::Proxy => "proxy",
             Self::RedirectRefused => "redirect-refused",
             Self::ResponseTooLarge => "response-too-large",

@@ -86,6 +86,8 @@
 #[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
 compile_error!("urlfetch needs one of the features `aws-lc-rs` (the default) and `ring`");
 
+pub mod appengine;
+
 mod body;
 pub use body::{Body, Content};
 
@@ -115,6 +117,8 @@ pub use request::RequestBuilder;
 
 mod response;
 pub use response::{Hop, Response};
+
+pub mod ssl;
 
 mod timings;
 pub use timings::{Phase, Timings};

@@ -21,6 +21,8 @@ use std::path::Path;
 const ROOMS: &[&str] = &[
     // The doors.
     "lib",
+    "appengine/*",
+    "ssl/*",
     "lab/*",
     "service",
     // The client and its one loop.
