@@ -5,7 +5,6 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::Poll;
-use std::time::Duration;
 
 use http::HeaderValue;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -17,6 +16,7 @@ pub use stream::{ConnectBuilder, WrapBuilder};
 use crate::connect::{Connector, Pool, PoolStats};
 use crate::error::{Error, ErrorKind, Result};
 use crate::into_url::IntoUrl;
+use crate::limits::Limits;
 use crate::request::RequestBuilder;
 use crate::tls::demand::{Demand, HttpsVerify, Said};
 
@@ -53,10 +53,7 @@ pub(crate) struct Shared {
     pub(crate) https_verify: HttpsVerify,
     /// What holds for a call that does not say.
     pub(crate) demand: Demand,
-    pub(crate) allow_http: bool,
-    pub(crate) deadline: Option<Duration>,
-    pub(crate) max_redirects: usize,
-    pub(crate) max_response_size: Option<u64>,
+    pub(crate) limits: Limits,
     pub(crate) user_agent: HeaderValue,
 }
 

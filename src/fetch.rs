@@ -105,17 +105,20 @@ impl Fetch {
         let demand = demand.map_err(complete)?;
         check_headers(&asked.headers, asked.payload.known_length()).map_err(complete)?;
         let decodes = add_headers(&mut asked.headers, &shared.user_agent);
-        let budget = options.deadline.or(shared.deadline);
-        let deadline = Deadline::start(budget.unwrap_or(limits::DEADLINE));
+        let (budget, deadline_is_set) = shared.limits.budget(options.deadline);
+        let started = options.started.unwrap_or_else(Instant::now);
+        let deadline = Deadline::from(started, Clock::Total, budget);
         Ok(Self {
             asker: Asker::Caller,
             demand,
             deadline,
-            deadline_is_set: budget.is_some(),
+            deadline_is_set,
             follows: options.follow_redirects.unwrap_or(true),
-            max_redirects: options.max_redirects.unwrap_or(shared.max_redirects),
-            max_response_size: options.max_response_size.or(shared.max_response_size),
-            allow_http: shared.allow_http,
+            max_redirects: options.max_redirects.unwrap_or(shared.limits.max_redirects),
+            max_response_size: options
+                .max_response_size
+                .or(shared.limits.max_response_size),
+            allow_http: shared.limits.allow_http,
             decodes,
             began: deadline.starts(),
             timings: Timings::default(),
@@ -383,11 +386,33 @@ const EXPECT_PAYLOAD: [Method; 3] = [Method::POST, Method::PUT, Method::PATCH];
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
+    use tokio::time::Instant;
 
-    use crate::Client;
     use crate::timings::tests::READ;
+    use crate::{Client, ErrorKind};
+
+    /// The deadline of a fetch that had to queue began when it was called, and its time began then.
+    #[tokio::test(start_paused = true)]
+    async fn a_deadline_may_have_begun_before_the_fetch() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let client = Client::builder().allow_http(true).build().unwrap();
+        for (waited, left) in [(0, 5), (3, 2), (5, 0), (6, 0)] {
+            let called = Instant::now();
+            tokio::time::advance(Duration::from_secs(waited)).await;
+            let begun = Instant::now();
+            let fetch = client.fetch(&url).deadline(Duration::from_secs(5));
+            let error = fetch.started(called).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Deadline);
+            assert!(error.to_string().starts_with("the deadline of 5s ended"));
+            assert_eq!(begun.elapsed().as_secs(), left, "{waited}");
+            assert_eq!(error.timings().total().as_secs(), waited + left);
+        }
+    }
 
     /// One read begins the wait for the head, which the deadline is looked at by too, and one ends
     /// it.

@@ -109,6 +109,9 @@ pub mod lab;
 mod into_url;
 pub use into_url::IntoUrl;
 
+mod limits;
+pub use limits::Limits;
+
 mod payload;
 pub use payload::Payload;
 
@@ -130,7 +133,6 @@ mod charset;
 mod decode;
 mod fetch;
 mod headers;
-mod limits;
 mod redirect;
 mod service;
 mod trace;

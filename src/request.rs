@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use tokio::time::Instant;
 use url::Url;
 
 use crate::client::Client;
@@ -62,6 +63,8 @@ pub(crate) struct Options {
     pub(crate) max_response_size: Option<u64>,
     pub(crate) allow_truncated: bool,
     pub(crate) validate_certificate: Option<bool>,
+    /// When the deadline began, if that was before the fetch does.
+    pub(crate) started: Option<Instant>,
 }
 
 impl RequestBuilder {
@@ -270,6 +273,15 @@ impl RequestBuilder {
             };
             client.execute(*asked?).await
         }
+    }
+
+    /// The deadline began then, before the fetch does: it waits for its turn first.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "for the queue of `appengine`, which is to come")
+    )]
+    pub(crate) fn started(self, at: Instant) -> Self {
+        self.set(|options| options.started = Some(at))
     }
 
     fn with(mut self, change: impl FnOnce(&mut Asked) -> Result<()>) -> Self {

@@ -108,6 +108,9 @@ const ROOMS: &[&str] = &[
     "redirect",
     "decode/*",
     "charset",
+    "limits/app_engine",
+    "limits/profile",
+    "limits/deadline",
     "limits",
     "timings",
     "tls/demand",
@@ -137,8 +140,8 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[(
     "a request holds the client that it was prepared on, so that it can be awaited",
 )];
 
-/// The rooms in which it is decided what is safe: pure, so no `async` and no tokio. (`limits` has
-/// tokio's Instant, which tests can stop, and decides nothing but when.)
+/// The rooms in which it is decided what is safe: pure, so no `async` and no tokio.
+/// (`limits/deadline` has tokio's Instant, which tests can stop, and decides nothing but when.)
 const DECISIONS: &[&str] = &[
     "connect/frames",
     "connect/denied",
@@ -154,6 +157,8 @@ const DECISIONS: &[&str] = &[
     "connect/special",
     "decode/*",
     "headers",
+    "limits/app_engine",
+    "limits/profile",
     "redirect",
     "tls/certificate",
     "tls/crl",

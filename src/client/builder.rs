@@ -13,7 +13,7 @@ use crate::connect::{
     AddressGuard, Connector, Keep, Ping, Pool, Proxies, Proxy, Resolve, Resolver, Route, Trust,
 };
 use crate::error::{Error, ErrorKind, Result};
-use crate::limits;
+use crate::limits::{self, Limits};
 use crate::tls::demand::{self, HttpsVerify, Said};
 use crate::tls::key_log::KeyLog;
 use crate::tls::{Clock, Identity, Policy, RootStore};
@@ -35,12 +35,9 @@ pub struct ClientBuilder {
     way: Way,
     proxy_bypass: Option<String>,
     accept_unverified: bool,
-    allow_http: bool,
+    limits: Limits,
     connect_timeout: Duration,
     keep: Keep,
-    deadline: Option<Duration>,
-    max_redirects: usize,
-    max_response_size: Option<u64>,
     user_agent: String,
     key_log: bool,
 }
@@ -67,12 +64,9 @@ impl Default for ClientBuilder {
             way: Way::AsTheEnvironmentSays,
             proxy_bypass: None,
             accept_unverified: false,
-            allow_http: false,
+            limits: Limits::default(),
             connect_timeout: limits::CONNECT,
             keep: Keep::default(),
-            deadline: None,
-            max_redirects: limits::REDIRECTS,
-            max_response_size: None,
             user_agent: concat!("urlfetch/", env!("CARGO_PKG_VERSION")).into(),
             key_log: false,
         }
@@ -219,10 +213,21 @@ impl ClientBuilder {
         self
     }
 
-    /// Whether plain `http://` may be fetched, where anybody on the way can read and answer. It
-    /// may not unless said so.
+    /// What is refused for its size, its time or its place; [`Limits::default`] unless said
+    /// otherwise.
+    ///
+    /// It replaces all that was said of limits before: [`allow_http`](Self::allow_http),
+    /// [`deadline`](Self::deadline), [`max_redirects`](Self::max_redirects) and
+    /// [`max_response_size`](Self::max_response_size) change these limits if they are called after
+    /// it, and are lost if they are called before.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Whether plain `http://` may be fetched: [`Limits::allow_http`].
     pub fn allow_http(mut self, allow: bool) -> Self {
-        self.allow_http = allow;
+        self.limits = self.limits.allow_http(allow);
         self
     }
 
@@ -295,23 +300,21 @@ impl ClientBuilder {
         self
     }
 
-    /// How long each fetch may take in all. See
-    /// [`RequestBuilder::deadline`](crate::RequestBuilder::deadline).
+    /// How long each fetch may take in all: [`Limits::deadline`].
     pub fn deadline(mut self, deadline: Duration) -> Self {
-        self.deadline = Some(deadline);
+        self.limits = self.limits.deadline(deadline);
         self
     }
 
-    /// How many redirects are followed at most; 5 unless said otherwise.
+    /// How many redirects are followed at most: [`Limits::max_redirects`].
     pub fn max_redirects(mut self, most: usize) -> Self {
-        self.max_redirects = most;
+        self.limits = self.limits.max_redirects(most);
         self
     }
 
-    /// How many bytes of a body are accepted at most. See
-    /// [`RequestBuilder::max_response_size`](crate::RequestBuilder::max_response_size).
+    /// How many bytes of a body are accepted at most: [`Limits::max_response_size`].
     pub fn max_response_size(mut self, most: u64) -> Self {
-        self.max_response_size = Some(most);
+        self.limits = self.limits.max_response_size(most);
         self
     }
 
@@ -384,7 +387,7 @@ impl ClientBuilder {
         let bypass = self.proxy_bypass.as_deref();
         let proxies = match self.way {
             Way::AsTheEnvironmentSays => {
-                Proxies::from_environment(&environment, self.allow_http, bypass)?
+                Proxies::from_environment(&environment, self.limits.allow_http, bypass)?
             }
             Way::Direct => Proxies::none(),
             Way::Through(Ok(proxy)) => Proxies::all(proxy, bypass),
@@ -413,10 +416,7 @@ impl ClientBuilder {
             pool: Pool::new(self.keep),
             https_verify,
             demand,
-            allow_http: self.allow_http,
-            deadline: self.deadline,
-            max_redirects: self.max_redirects,
-            max_response_size: self.max_response_size,
+            limits: self.limits,
             user_agent,
         })))
     }

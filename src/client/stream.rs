@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::{Client, Shared, in_one_runtime};
 use crate::connect::{Asker, Origin, Target, Wanted};
 use crate::error::{Error, ErrorKind, Result};
-use crate::limits::{self, Deadline};
+use crate::limits::Deadline;
 use crate::timings::Timings;
 use crate::tls::demand::Demand;
 use crate::tls::{Protocols, TlsStream, Verdict};
@@ -259,11 +259,11 @@ impl Asked {
         let complete = |error: Error| error.with_host(origin.host(), origin.port());
         let protocols = self.protocols.map_err(complete)?;
         let demand = shared.demand(self.validate_certificate).map_err(complete)?;
-        let deadline = self.deadline.or(shared.deadline);
+        let (budget, _) = shared.limits.budget(self.deadline);
         Ok(Ready {
             target: shared.connector.trust.target(origin, demand),
             protocols,
-            deadline: Deadline::start(deadline.unwrap_or(limits::DEADLINE)),
+            deadline: Deadline::start(budget),
         })
     }
 

@@ -1,0 +1,80 @@
+//! The limits of App Engine's urlfetch, each with its source.
+//!
+//! "The documentation" is that of App Engine's Java runtime, `api/urlfetch.md`, of 2024; "the stub"
+//! is what its Python 3 SDK runs in the place of the service.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use super::profile::Manners;
+use super::{BUFFERED_RESPONSE, Limits, REDIRECTS};
+
+impl Limits {
+    /// The limits of App Engine's urlfetch, for an app that comes from there.
+    ///
+    /// - The payload is 10 MiB at most, the response 32 MiB after decoding, the headers of a request
+    ///   16 KiB, a URL 10,240 bytes. Exactly so many pass.
+    /// - A fetch takes 60 s at most, which is also what one has that names no deadline.
+    /// - The ports are 80–90, 440–450 and 1024–65535. `http://` may be fetched.
+    /// - 5 redirects are followed, by 301, 302, 303 and 307. A 308, which App Engine does not know,
+    ///   is a result.
+    /// - A payload of GET, HEAD or DELETE is dropped. A POST with a payload and no `Content-Type`
+    ///   gets that of a form, `application/x-www-form-urlencoded`; PUT and PATCH do not.
+    /// - The headers that App Engine sets itself are dropped if the caller has set them:
+    ///   `Content-Length`, `Host`, `Vary`, `Via`, `X-Appengine-Inbound-Appid`, `X-Forwarded-For` and
+    ///   `X-ProxyUser-IP`. An event in the log, at DEBUG, says which.
+    ///
+    /// # Where the sources disagree
+    ///
+    /// - **The deadline of a fetch that names none** is 5 s in most of App Engine's documents, and
+    ///   10, 60, 600 or 900 s in others and in its stubs. It is 60 s here: a deadline of urlfetch's
+    ///   is for the whole fetch, where theirs began again with each hop and each piece that came, so
+    ///   that a shorter one would stop fetches that worked.
+    /// - **The length of a URL** was below 2,048 bytes at first, and is 10,240 at most in the newer
+    ///   stubs. A tighter limit would stop what worked.
+    /// - **A payload of exactly 10 MiB** passes. In the original it was an invalid URL: a limit on
+    ///   the whole request, of the same size, came before that of the payload.
+    /// - **Port 0** is refused. The newer stubs take it for no port.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use urlfetch::{Client, Limits};
+    ///
+    /// # fn example() -> urlfetch::Result<()> {
+    /// let client = Client::builder().limits(Limits::app_engine()).build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn app_engine() -> Self {
+        Self {
+            deadline: Some(DEADLINE),
+            max_deadline: Some(DEADLINE),
+            max_redirects: REDIRECTS,
+            max_response_size: Some(BUFFERED_RESPONSE),
+            max_payload_size: Some(PAYLOAD),
+            max_request_header_size: Some(REQUEST_HEADERS),
+            max_url_length: Some(URL),
+            ports: Some(PORTS.to_vec()),
+            // The documentation: "http" and "https", without a word of difference.
+            allow_http: true,
+            manners: Manners::AppEngine,
+        }
+    }
+}
+
+/// The longest deadline that the documentation allows a request's handler, a task and a cron job.
+/// (Offline, Java's local service allows 600 s.)
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// The documentation: 10 MB. The stub: 10 << 20.
+const PAYLOAD: u64 = 10 << 20;
+
+/// The documentation: 16 KB. The stub has no such limit.
+const REQUEST_HEADERS: usize = 16 << 10;
+
+/// The newer stubs refuse what is longer.
+const URL: usize = 10_240;
+
+/// The documentation and the stub alike.
+const PORTS: [RangeInclusive<u16>; 3] = [80..=90, 440..=450, 1024..=u16::MAX];
