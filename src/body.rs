@@ -139,7 +139,6 @@ impl Body {
         &self.watch.timings
     }
 
-    #[cfg(feature = "json")]
     pub(crate) fn context(&self) -> BodyContext {
         self.context.clone()
     }
@@ -294,6 +293,12 @@ impl BodyContext {
             .with_verdict(self.facts.shared_verdict())
             .with_phase(Phase::Body)
             .sent(true)
+    }
+
+    /// What is told of a body that was truncated, where that is not allowed after all.
+    pub(crate) fn too_large(&self, cut: &Content) -> Error {
+        self.complete(too_large(cut.bytes.len() as u64))
+            .with_timings(cut.timings)
     }
 }
 

@@ -66,7 +66,12 @@ impl Client {
     /// [`ErrorKind::Config`] if HTTPSVERIFY is neither unset, empty, `1` nor `0`, or the proxy cannot
     /// be used.
     pub fn new() -> Result<Self> {
-        Self::builder().build_as(Said::Nothing)
+        Self::as_environment_says(Limits::default())
+    }
+
+    /// The same, within these limits.
+    pub(crate) fn as_environment_says(limits: Limits) -> Result<Self> {
+        Self::builder().limits(limits).build_as(Said::Nothing)
     }
 
     /// A client that is as the code says. HTTPSVERIFY can make it stricter, never weaker.

@@ -276,10 +276,6 @@ impl RequestBuilder {
     }
 
     /// The deadline began then, before the fetch does: it waits for its turn first.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for the queue of `appengine`, which is to come")
-    )]
     pub(crate) fn started(self, at: Instant) -> Self {
         self.set(|options| options.started = Some(at))
     }

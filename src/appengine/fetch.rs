@@ -1,0 +1,230 @@
+//! One call: what was asked, and how it becomes a fetch.
+
+use std::fmt;
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Method;
+use tokio::time::Instant;
+use url::Url;
+
+use super::deadline::{self, IntoDeadline};
+use super::error::Error;
+use super::headers::Headers;
+use super::method::IntoMethod;
+use super::result::FetchResult;
+use super::service::UrlFetchService;
+use crate::into_url::IntoUrl;
+use crate::request::RequestBuilder;
+
+/// A call that has not begun: it begins when it is awaited, or when
+/// [`make_fetch_call`](super::make_fetch_call) is given it.
+///
+/// A mistake in what it was given, such as a method that is none of the six, is the result of the
+/// await; nothing is resolved or sent then.
+#[must_use = "a call does nothing until it is awaited or made"]
+pub struct Fetch {
+    /// None for the process-wide service.
+    service: Option<UrlFetchService>,
+    asked: Result<Asked, Error>,
+}
+
+struct Asked {
+    url: Url,
+    payload: Bytes,
+    method: Method,
+    headers: Vec<(String, String)>,
+    allow_truncated: bool,
+    follow_redirects: bool,
+    deadline: Option<Duration>,
+    /// What holds if the call names no deadline.
+    default_deadline: Option<Duration>,
+    validate_certificate: Option<bool>,
+}
+
+impl Fetch {
+    pub(super) fn new(service: Option<UrlFetchService>, url: impl IntoUrl) -> Self {
+        let asked = url.into_url().and_then(|url| {
+            Ok(Asked {
+                url,
+                payload: Bytes::new(),
+                method: Method::GET,
+                headers: Vec::new(),
+                allow_truncated: false,
+                follow_redirects: true,
+                deadline: None,
+                default_deadline: deadline::default()?,
+                validate_certificate: None,
+            })
+        });
+        Self {
+            service,
+            asked: asked.map_err(Error::from),
+        }
+    }
+
+    /// The payload. For GET, HEAD and DELETE it is dropped; with POST it is a form unless
+    /// Content-Type says otherwise.
+    pub fn payload(self, payload: impl Into<Bytes>) -> Self {
+        self.set(|asked| asked.payload = payload.into())
+    }
+
+    /// The method: a name in any case, or a number; GET unless said otherwise.
+    pub fn method(self, method: impl IntoMethod) -> Self {
+        self.with(|asked| {
+            asked.method = method.into_method()?;
+            Ok(())
+        })
+    }
+
+    /// Headers, one value for each name: a name that is there already gets the new value.
+    ///
+    /// Those that App Engine set itself, such as Host and X-Forwarded-For, are dropped.
+    pub fn headers<K, V>(self, headers: impl IntoIterator<Item = (K, V)>) -> Self
+    where
+        K: AsRef<str>,
+        V: fmt::Display,
+    {
+        self.set(|asked| {
+            for (name, value) in headers {
+                let (name, value) = (name.as_ref(), value.to_string());
+                asked
+                    .headers
+                    .retain(|(each, _)| !each.eq_ignore_ascii_case(name));
+                asked.headers.push((name.to_owned(), value));
+            }
+        })
+    }
+
+    /// Whether a response of more than 32 MiB is cut there, rather than `ResponseTooLargeError`.
+    pub fn allow_truncated(self, allow: bool) -> Self {
+        self.set(|asked| asked.allow_truncated = allow)
+    }
+
+    /// Whether redirects are followed, five at most; they are unless said otherwise.
+    pub fn follow_redirects(self, follow: bool) -> Self {
+        self.set(|asked| asked.follow_redirects = follow)
+    }
+
+    /// How long all of it may take, in seconds or as a [`Duration`]: queue, redirects and body
+    /// together. More than 60 s are cut to that.
+    pub fn deadline(self, deadline: impl IntoDeadline) -> Self {
+        self.with(|asked| {
+            asked.deadline = deadline.into_deadline()?;
+            Ok(())
+        })
+    }
+
+    /// Whether the peer must be verified. If nothing is said it must, unless HTTPSVERIFY is `0`;
+    /// `false` asks to do without, which HTTPSVERIFY=1 refuses.
+    ///
+    /// Without verification anybody on the way can answer in the host's name.
+    pub fn validate_certificate(self, validate: impl Into<Option<bool>>) -> Self {
+        self.set(|asked| asked.validate_certificate = validate.into())
+    }
+
+    /// Makes the call. It is what awaiting does, without the box.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Exception`](super::Exception), with its reason. A status such as 404 is none.
+    pub fn send(self) -> impl Future<Output = Result<FetchResult, Error>> + Send {
+        self.started_at(Instant::now())
+    }
+
+    /// The same, where the deadline began then.
+    pub(super) async fn started_at(self, started: Instant) -> Result<FetchResult, Error> {
+        let asked = self.asked?;
+        let service = match self.service {
+            Some(service) => service,
+            None => UrlFetchService::process_wide()?,
+        };
+        let deadline = asked.deadline.or(asked.default_deadline);
+        let _place = service.place(started, deadline).await?;
+        let url = asked.url.clone();
+        let allow_truncated = asked.allow_truncated;
+        let mut request = asked.on(service.client().fetch(&url)).started(started);
+        if let Some(deadline) = deadline {
+            request = request.deadline(deadline);
+        }
+        let response = request.send().await?;
+        let status = response.status();
+        let headers = Headers::new(response.headers().clone());
+        let peer = response.peer().cloned();
+        let final_url = (*response.url() != url).then(|| response.url().clone());
+        let context = response.body.context();
+        let content = response.content().await?;
+        let too_large =
+            (content.was_truncated && !allow_truncated).then(|| context.too_large(&content));
+        let result = FetchResult::new(content, status, headers, final_url, peer);
+        match too_large {
+            Some(cause) => Err(Error::too_large(cause, result)),
+            None => Ok(result),
+        }
+    }
+
+    /// A deadline for the call if it names none.
+    pub(super) fn default_deadline(self, deadline: Result<Option<Duration>, crate::Error>) -> Self {
+        self.with(|asked| {
+            asked.default_deadline = deadline?;
+            Ok(())
+        })
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Asked) -> Result<(), Error>) -> Self {
+        if let Ok(asked) = &mut self.asked {
+            if let Err(error) = change(asked) {
+                self.asked = Err(error);
+            }
+        }
+        self
+    }
+
+    fn set(self, change: impl FnOnce(&mut Asked)) -> Self {
+        self.with(|asked| {
+            change(asked);
+            Ok(())
+        })
+    }
+}
+
+impl Asked {
+    fn on(self, mut request: RequestBuilder) -> RequestBuilder {
+        for (name, value) in self.headers {
+            request = request.header(name, value);
+        }
+        if let Some(validate) = self.validate_certificate {
+            request = request.validate_certificate(validate);
+        }
+        request
+            .method(self.method)
+            .payload(self.payload)
+            .follow_redirects(self.follow_redirects)
+            .allow_truncated(true)
+    }
+}
+
+impl IntoFuture for Fetch {
+    type Output = Result<FetchResult, Error>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.send())
+    }
+}
+
+/// Without the URL's query, headers and payload, which may hold secrets.
+impl fmt::Debug for Fetch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("Fetch");
+        match &self.asked {
+            Ok(asked) => debug
+                .field("method", &asked.method)
+                .field("url", &crate::error::redacted(&asked.url).as_str()),
+            Err(error) => debug.field("error", error),
+        };
+        debug.finish_non_exhaustive()
+    }
+}
