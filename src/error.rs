@@ -9,7 +9,7 @@ use http::StatusCode;
 use url::Url;
 
 use crate::decode::DecodeError;
-use crate::limits::Elapsed;
+use crate::limits::{Elapsed, Exceeded};
 use crate::redirect::RedirectError;
 use crate::timings::{Phase, Timings};
 use crate::tls::demand::{Inadmissible, InvalidHttpsVerify, VerificationRequired};
@@ -84,7 +84,7 @@ pub enum ErrorKind {
     Decode,
     /// The host's name has no addresses, or its resolver failed.
     Dns,
-    /// The request cannot be written as asked.
+    /// The request cannot be written as asked, or its headers are larger than their limit.
     InvalidRequest,
     /// The URL cannot be fetched.
     InvalidUrl,
@@ -92,7 +92,8 @@ pub enum ErrorKind {
     MalformedReply,
     /// The payload's stream failed, or was not of the length it promised.
     Payload,
-    /// The payload is larger than its limit.
+    /// The payload is larger than its limit:
+    /// [`Limits::max_payload_size`](crate::Limits::max_payload_size).
     PayloadTooLarge,
     /// The proxy could not be reached, did not prove who it is, refused, or answered what is no
     /// answer. The host itself was not spoken to.
@@ -348,6 +349,23 @@ impl Error {
 impl From<Elapsed> for Error {
     fn from(elapsed: Elapsed) -> Self {
         Self::new(ErrorKind::Deadline, elapsed.to_string()).with_phase(elapsed.phase)
+    }
+}
+
+impl From<Exceeded> for Error {
+    fn from(exceeded: Exceeded) -> Self {
+        let (kind, limit) = match exceeded {
+            Exceeded::Payload { .. } | Exceeded::Stream { .. } => {
+                (ErrorKind::PayloadTooLarge, "Limits::max_payload_size")
+            }
+            Exceeded::Headers { .. } => {
+                (ErrorKind::InvalidRequest, "Limits::max_request_header_size")
+            }
+            Exceeded::Url { .. } => (ErrorKind::InvalidUrl, "Limits::max_url_length"),
+            Exceeded::Port { .. } => (ErrorKind::InvalidUrl, "Limits::ports"),
+        };
+        Self::new(kind, exceeded.to_string())
+            .with_hint(Some(format!("{limit} sets what is allowed")))
     }
 }
 

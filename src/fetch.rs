@@ -55,7 +55,7 @@ impl Client {
                 error.with_url(&fetch.asked.url).with_timings(timings)
             })?;
             let next = match fetch.follows {
-                true => fetch.next(&exchange, hops.len())?,
+                true => fetch.next(shared, &exchange, hops.len())?,
                 false => None,
             };
             let Some(next) = next else {
@@ -87,7 +87,6 @@ struct Fetch {
     follows: bool,
     max_redirects: usize,
     max_response_size: Option<u64>,
-    allow_http: bool,
     /// We asked for codings of our own accord, so we undo them.
     decodes: bool,
     /// When the present hop began, and where its time goes.
@@ -103,6 +102,18 @@ impl Fetch {
         let complete = |error: Error| error.with_url(&asked.url);
         let demand = shared.demand(options.validate_certificate);
         let demand = demand.map_err(complete)?;
+        let amended = shared.limits.amend(
+            &asked.method,
+            &mut asked.headers,
+            asked.payload.known_length(),
+        );
+        let amended = amended.map_err(|exceeded| complete(exceeded.into()))?;
+        if !amended.dropped.is_empty() {
+            trace::headers_dropped(&amended.dropped);
+        }
+        if amended.drops_payload {
+            asked.payload = Payload::empty();
+        }
         check_headers(&asked.headers, asked.payload.known_length()).map_err(complete)?;
         let decodes = add_headers(&mut asked.headers, &shared.user_agent);
         let (budget, deadline_is_set) = shared.limits.budget(options.deadline);
@@ -118,7 +129,6 @@ impl Fetch {
             max_response_size: options
                 .max_response_size
                 .or(shared.limits.max_response_size),
-            allow_http: shared.limits.allow_http,
             decodes,
             began: deadline.starts(),
             timings: Timings::default(),
@@ -129,7 +139,7 @@ impl Fetch {
 
     /// One request and the head of its response. The timings of an error are the hop's.
     async fn hop(&mut self, shared: &Shared) -> Result<Exchange> {
-        let origin = Origin::admit(&self.asked.url, self.allow_http)
+        let origin = Origin::admit(&self.asked.url, &shared.limits)
             .map_err(|error| error.with_timings(self.stopped()))?;
         let target = shared.connector.trust.target(origin, self.demand);
         let span = trace::hop(
@@ -176,7 +186,9 @@ impl Fetch {
                 .checkout(&shared.connector, wanted, choice, &mut self.timings)
                 .await
                 .map_err(|error| error.sent(was_sent))?;
-            let Some(body) = outgoing.take().or_else(|| self.asked.payload.outgoing()) else {
+            let most = shared.limits.max_payload_size;
+            let payload = &mut self.asked.payload;
+            let Some(body) = outgoing.take().or_else(|| payload.outgoing(most)) else {
                 return Err(Error::new(
                     ErrorKind::Payload,
                     "the payload was a stream and is spent",
@@ -268,7 +280,12 @@ impl Fetch {
     }
 
     /// Where the response sends us, if it does.
-    fn next(&self, exchange: &Exchange, followed: usize) -> Result<Option<redirect::Next>> {
+    fn next(
+        &self,
+        shared: &Shared,
+        exchange: &Exchange,
+        followed: usize,
+    ) -> Result<Option<redirect::Next>> {
         let complete = |error: Error| {
             error
                 .with_url(&self.asked.url)
@@ -280,7 +297,7 @@ impl Fetch {
             url: &self.asked.url,
             method: &self.asked.method,
             replayable: self.asked.payload.is_repeatable(),
-            allow_http: self.allow_http,
+            limits: &shared.limits,
         };
         let next = redirect::decide(&asked, exchange.head.status, &exchange.head.headers)
             .map_err(|refused| complete(refused.into()))?;

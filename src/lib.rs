@@ -56,8 +56,8 @@
 //! # Log
 //!
 //! By `tracing`, with the field names of OpenTelemetry's conventions for HTTP clients. A URL is
-//! without userinfo, query and fragment, `error.type` is [`Error::code`], and no header and no
-//! payload is ever logged. Where nobody listens nothing is formatted.
+//! without userinfo, query and fragment, `error.type` is [`Error::code`], and no value of a header
+//! and no payload is ever logged. Where nobody listens nothing is formatted.
 //!
 //! What is measured is what [`Timings`] has, in milliseconds and bytes: on the span of a hop that
 //! hop's, elsewhere the whole fetch's. Spans end with the head of the response, or the error.
@@ -70,6 +70,7 @@
 //! | DEBUG | event `body read`, of the last response, when its last byte has come | `url.full` `timing.body_ms` `timing.total_ms` `http.request.size` `http.response.size` |
 //! | DEBUG | event `body failed` | `error.type` `url.full` `timing.body_ms` `timing.total_ms` `http.request.size` `http.response.size` |
 //! | DEBUG | event `redirect followed` | `http.response.status_code` `url.full` |
+//! | DEBUG | event `headers dropped that App Engine sets itself`, under [`Limits::app_engine`] | `http.request.headers`, their names |
 //! | DEBUG | event `request sent again on another connection` | `error.type` |
 //! | WARN | event `this connection is used whoever its peer is: verification was not demanded, and anybody on the way can answer`, one for each connection | `server.address` `server.port` `tls.verified` `error.type` |
 //! | WARN | event `PYTHONHTTPSVERIFY is set and not read; the variable that is read is HTTPSVERIFY` | |

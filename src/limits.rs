@@ -4,10 +4,12 @@ use std::time::Duration;
 
 pub(crate) use deadline::{Clock, Deadline, Elapsed};
 pub use profile::Limits;
+pub(crate) use request::Exceeded;
 
 mod app_engine;
 mod deadline;
 mod profile;
+mod request;
 
 /// Deadline of a fetch that named none. The longest that App Engine's urlfetch allowed a request
 /// handler; Go, reqwest and curl have none, which Google's own migration guide warns of.

@@ -65,13 +65,14 @@ impl Payload {
         }
     }
 
-    /// The body for one attempt; None if it was handed out and cannot be again.
-    pub(crate) fn outgoing(&mut self) -> Option<Outgoing> {
+    /// The body for one attempt, of `most` bytes if their number is not known; None if it was handed
+    /// out and cannot be again.
+    pub(crate) fn outgoing(&mut self, most: Option<u64>) -> Option<Outgoing> {
         match &mut self.0 {
             Carried::Whole(bytes) => Some(Outgoing::whole(bytes.clone())),
             Carried::Spent => None,
             carried => match std::mem::replace(carried, Carried::Spent) {
-                Carried::Chunks { chunks, length } => Some(Outgoing::chunks(chunks, length)),
+                Carried::Chunks { chunks, length } => Some(Outgoing::chunks(chunks, length, most)),
                 Carried::Whole(_) | Carried::Spent => None,
             },
         }

@@ -1,13 +1,16 @@
 //! Given a response: go where next, with which method and headers? Pure.
 //!
 //! Statuses that redirect are 301, 302, 303, 307 and 308 (RFC 9110 §15.4); every other one is a
-//! result, 300, 304 and 305 among them. How many redirects are followed is the caller's rule.
+//! result, 300, 304 and 305 among them, and under App Engine's limits 308 too. How many redirects
+//! are followed is the caller's rule.
 
 use std::fmt;
 
 use http::header::{HeaderMap, HeaderName, LOCATION};
 use http::{Method, StatusCode, Uri};
 use url::{ParseError, Url};
+
+use crate::limits::{Exceeded, Limits};
 
 /// The request that was answered, as far as the decision depends on it.
 #[derive(Clone, Copy)]
@@ -16,8 +19,7 @@ pub(crate) struct Asked<'a> {
     pub(crate) method: &'a Method,
     /// Whether the payload can be sent a second time; true if there is none.
     pub(crate) replayable: bool,
-    /// Whether the client may speak `http` at all.
-    pub(crate) allow_http: bool,
+    pub(crate) limits: &'a Limits,
 }
 
 /// The request to send next. Its URL may hold secrets, so it has no `Debug` outside of tests.
@@ -42,6 +44,7 @@ pub(crate) fn decide(
     headers: &HeaderMap,
 ) -> Result<Option<Next>, RedirectError> {
     let keep_payload = match status {
+        _ if !asked.limits.redirects_by(status) => return Ok(None),
         StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND | StatusCode::SEE_OTHER => false,
         StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT => true,
         _ => return Ok(None),
@@ -122,6 +125,8 @@ pub(crate) enum RedirectError {
     Userinfo { to: String },
     /// `Location` names port 0.
     PortZero { to: String },
+    /// `Location` is longer than a URL may be, or names a port that is not allowed.
+    BeyondLimits { to: String, exceeded: Exceeded },
     /// The payload was a stream, and the redirect wants it again.
     PayloadSpent { status: StatusCode },
 }
@@ -141,6 +146,7 @@ impl RedirectError {
             | Self::HttpNotAllowed { .. }
             | Self::Userinfo { .. }
             | Self::PortZero { .. }
+            | Self::BeyondLimits { .. }
             | Self::PayloadSpent { .. } => false,
         }
     }
@@ -188,6 +194,12 @@ impl fmt::Display for RedirectError {
                 "the redirect leads to {to} with a user name or password in its URL"
             ),
             Self::PortZero { to } => write!(f, "the redirect leads to port 0: {to}"),
+            Self::BeyondLimits { to, exceeded } => {
+                write!(
+                    f,
+                    "the redirect leads to {to}, which is not followed: {exceeded}"
+                )
+            }
             Self::PayloadSpent { status } => write!(
                 f,
                 "the redirect ({}) asks for the payload again, and a stream can be sent only once",
@@ -232,7 +244,7 @@ fn refuse_unsafe(asked: &Asked<'_>, url: &Url) -> Result<(), RedirectError> {
                 to: origin(url),
             });
         }
-        "http" if !asked.allow_http => {
+        "http" if !asked.limits.allow_http => {
             return Err(RedirectError::HttpNotAllowed { to: origin(url) });
         }
         "http" => {}
@@ -248,6 +260,13 @@ fn refuse_unsafe(asked: &Asked<'_>, url: &Url) -> Result<(), RedirectError> {
     if url.port() == Some(0) {
         return Err(RedirectError::PortZero { to: origin(url) });
     }
+    asked
+        .limits
+        .check_url(url)
+        .map_err(|exceeded| RedirectError::BeyondLimits {
+            to: origin(url),
+            exceeded,
+        })?;
     // `url` reads more than `http` can write into a request: anything above 65,534 bytes, to begin
     // with.
     if url.as_str().parse::<Uri>().is_err() {
@@ -330,13 +349,14 @@ mod tests {
             url: &url(from),
             method: &Method::GET,
             replayable: true,
-            allow_http,
+            limits: &Limits::default().allow_http(allow_http),
         };
         decide(&asked, StatusCode::FOUND, &headers).map(Option::unwrap)
     }
 
     #[test]
     fn status_and_method() {
+        let app_engine = Limits::app_engine();
         let headers = map(&[("location", "/next")]);
         let as_get = Some((["GET", "HEAD", "GET", "GET", "GET"], false));
         let as_it_was = Some((["GET", "HEAD", "POST", "PUT", "DELETE"], true));
@@ -368,11 +388,19 @@ mod tests {
                     url: &url(HERE),
                     method,
                     replayable: true,
-                    allow_http: false,
+                    limits: &Limits::default(),
                 };
                 let next = decide(&asked, StatusCode::from_u16(status).unwrap(), &headers).unwrap();
                 let next = next.map(|next| (next.method.to_string(), next.keep_payload));
                 let expected = expected.map(|(methods, keeps)| (methods[index].to_owned(), keeps));
+                assert_eq!(next, expected, "{status} {method}");
+                let asked = Asked {
+                    limits: &app_engine,
+                    ..asked
+                };
+                let next = decide(&asked, StatusCode::from_u16(status).unwrap(), &headers).unwrap();
+                let next = next.map(|next| (next.method.to_string(), next.keep_payload));
+                let expected = expected.filter(|_| status != 308);
                 assert_eq!(next, expected, "{status} {method}");
             }
         }
@@ -423,7 +451,7 @@ mod tests {
             url: &url(HERE),
             method: &Method::GET,
             replayable: true,
-            allow_http: true,
+            limits: &Limits::default().allow_http(true),
         };
         for (fields, expected) in [
             (map(&[]), "the reply redirects (302) but has no Location"),
@@ -559,6 +587,41 @@ mod tests {
             assert!(!error.is_malformed(), "{error}");
             assert_eq!(error.to_string(), expected);
         }
+        let limits = Limits::default().ports([443..=443]).max_url_length(20);
+        for (location, expected) in [
+            ("/", None),
+            ("https://b.exampl/abc", None),
+            (
+                "https://b.exampl/abcd",
+                Some(
+                    "https://b.exampl, which is not followed: the URL is 21 bytes, more than its limit of 20 bytes",
+                ),
+            ),
+            (
+                "//b.example:91",
+                Some(
+                    "https://b.example:91, which is not followed: the URL is 21 bytes, more than its limit of 20 bytes",
+                ),
+            ),
+            (
+                "//b.test:91",
+                Some(
+                    "https://b.test:91, which is not followed: the URL's port is 91, and allowed is 443",
+                ),
+            ),
+        ] {
+            let asked = Asked {
+                url: &url(HERE),
+                method: &Method::GET,
+                replayable: true,
+                limits: &limits,
+            };
+            let headers = map(&[("location", location)]);
+            let error = decide(&asked, StatusCode::FOUND, &headers).err();
+            assert!(error.as_ref().is_none_or(|error| !error.is_malformed()));
+            let expected = expected.map(|why| format!("the redirect leads to {why}"));
+            assert_eq!(error.map(|error| error.to_string()), expected, "{location}");
+        }
         assert!(follow(plain, b"http://b.example/", true).is_ok());
         assert!(follow(plain, b"https://b.example/", false).is_ok());
     }
@@ -590,7 +653,7 @@ mod tests {
             url: &url(HERE),
             method: &Method::POST,
             replayable: false,
-            allow_http: false,
+            limits: &Limits::default(),
         };
         for status in [
             StatusCode::TEMPORARY_REDIRECT,

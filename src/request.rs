@@ -217,7 +217,8 @@ impl RequestBuilder {
     /// How long everything together may take, from resolving the name to the body's last byte.
     ///
     /// Without it, 60 s hold for what is buffered, and until the head for what is streamed, whose
-    /// reader may then wait 30 s for each next piece.
+    /// reader may then wait 30 s for each next piece. A longer one than
+    /// [`Limits::max_deadline`](crate::Limits::max_deadline) is cut to that.
     pub fn deadline(self, deadline: Duration) -> Self {
         self.set(|options| options.deadline = Some(deadline))
     }

@@ -168,6 +168,14 @@ pub(crate) fn redirected(status: StatusCode, to: &Url) {
     debug!("http.response.status_code" = status.as_u16(), "url.full" = %redacted(to), "redirect followed");
 }
 
+/// Headers of the caller's are not sent. They are named, and their values are not.
+pub(crate) fn headers_dropped(names: &[&str]) {
+    debug!(
+        "http.request.headers" = names.join(", "),
+        "headers dropped that App Engine sets itself"
+    );
+}
+
 /// A request is sent a second time.
 pub(crate) fn replayed(error: &Error) {
     debug!(

@@ -6,7 +6,7 @@ use rustls::pki_types::ServerName;
 use url::{Host, Url};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::limits;
+use crate::limits::{self, Limits};
 use crate::tls::shown::Shown;
 
 /// Scheme, host and port (RFC 6454), of which the host is one that can be dialled and verified.
@@ -21,7 +21,7 @@ pub(crate) struct Origin {
 
 impl Origin {
     /// The origin of the URL, if it may be fetched at all.
-    pub(crate) fn admit(url: &Url, allow_http: bool) -> Result<Self> {
+    pub(crate) fn admit(url: &Url, limits: &Limits) -> Result<Self> {
         if !url.username().is_empty() || url.password().is_some() {
             return Err(Error::new(
                 ErrorKind::InvalidUrl,
@@ -29,7 +29,7 @@ impl Origin {
             )
             .with_hint(Some("send them by RequestBuilder::basic_auth")));
         }
-        if url.scheme() == "http" && !allow_http {
+        if url.scheme() == "http" && !limits.allow_http {
             return Err(Error::new(
                 ErrorKind::InvalidUrl,
                 "the URL's scheme is http, which proves nobody's identity",
@@ -38,7 +38,9 @@ impl Origin {
                 "use https, or allow it by ClientBuilder::allow_http(true)",
             )));
         }
-        Self::of(url)
+        let origin = Self::of(url)?;
+        limits.check_url(url)?;
+        Ok(origin)
     }
 
     /// The origin of a URL, or why it cannot be fetched.
@@ -213,7 +215,8 @@ mod tests {
             ("https://:password@example.com/", true, false),
             ("ftp://example.com/", true, false),
         ] {
-            let admitted = Origin::admit(&Url::parse(url).unwrap(), allow_http);
+            let limits = Limits::default().allow_http(allow_http);
+            let admitted = Origin::admit(&Url::parse(url).unwrap(), &limits);
             assert_eq!(admitted.is_ok(), expected, "{url} {allow_http}");
         }
     }

@@ -13,6 +13,7 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::sync::oneshot;
 
 use crate::error::{Error, ErrorKind};
+use crate::limits::Exceeded;
 
 /// What hyper is given as a body. It is one word, as it travels through hyper's channel with every
 /// request. There is none when all of it has been taken.
@@ -36,11 +37,17 @@ enum Source {
 
 struct Streamed {
     chunks: Chunks,
-    /// Bytes that were promised and have not come yet.
-    left: Option<u64>,
+    length: Length,
     /// The chunk that keeps the promise. It waits for the end of the stream: once it is out the
     /// server has a whole request, and a byte too many would come too late to be an error.
     last: Bytes,
+}
+
+enum Length {
+    /// Bytes that were promised and have not come yet.
+    Promised { left: u64 },
+    /// As many as come, and how many more may.
+    Open { most: u64, left: u64 },
 }
 
 impl Outgoing {
@@ -51,11 +58,15 @@ impl Outgoing {
         }
     }
 
-    /// A stream of `length` bytes, or of as many as come.
-    pub(crate) fn chunks(chunks: Chunks, length: Option<u64>) -> Self {
+    /// A stream of `length` bytes, or of as many as come, of which there may be `most`.
+    pub(crate) fn chunks(chunks: Chunks, length: Option<u64>, most: Option<u64>) -> Self {
+        let length = match (length, most.unwrap_or(u64::MAX)) {
+            (Some(left), _) => Length::Promised { left },
+            (None, most) => Length::Open { most, left: most },
+        };
         Self::upload(Source::Chunks(Streamed {
             chunks,
-            left: length,
+            length,
             last: Bytes::new(),
         }))
     }
@@ -165,9 +176,11 @@ impl Body for Outgoing {
         match self.0.as_deref().map(|upload| &upload.source) {
             None => SizeHint::with_exact(0),
             Some(Source::Whole(bytes)) => SizeHint::with_exact(bytes.len() as u64),
-            Some(Source::Chunks(streamed)) => match streamed.left {
-                Some(left) => SizeHint::with_exact(left.saturating_add(streamed.last.len() as u64)),
-                None => SizeHint::default(),
+            Some(Source::Chunks(streamed)) => match streamed.length {
+                Length::Promised { left } => {
+                    SizeHint::with_exact(left.saturating_add(streamed.last.len() as u64))
+                }
+                Length::Open { .. } => SizeHint::default(),
             },
         }
     }
@@ -201,7 +214,9 @@ impl Source {
         match self {
             Self::Whole(bytes) => bytes.is_empty(),
             // The last chunk of a known length was held back until the stream had ended.
-            Self::Chunks(streamed) => streamed.left == Some(0) && streamed.last.is_empty(),
+            Self::Chunks(Streamed { length, last, .. }) => {
+                matches!(length, Length::Promised { left: 0 }) && last.is_empty()
+            }
         }
     }
 }
@@ -210,33 +225,41 @@ impl Streamed {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Error>> {
         let failed = |why: String| Poll::Ready(Err(Error::new(ErrorKind::Payload, why)));
         loop {
-            match (ready!(self.chunks.as_mut().poll_next(cx)), &mut self.left) {
+            match (ready!(self.chunks.as_mut().poll_next(cx)), &mut self.length) {
                 (Some(Err(cause)), _) => {
                     let error = Error::new(ErrorKind::Payload, "the payload's stream failed");
                     return Poll::Ready(Err(error.with_source(cause)));
                 }
                 (Some(Ok(chunk)), _) if chunk.is_empty() => {}
-                (Some(Ok(chunk)), None) => return Poll::Ready(Ok(Some(chunk))),
-                (Some(Ok(chunk)), Some(left)) => match left.checked_sub(chunk.len() as u64) {
-                    Some(0) => {
-                        *left = 0;
-                        self.last = chunk;
+                (Some(Ok(chunk)), Length::Open { most, left }) => {
+                    let Some(rest) = left.checked_sub(chunk.len() as u64) else {
+                        return Poll::Ready(Err(Exceeded::Stream { most: *most }.into()));
+                    };
+                    *left = rest;
+                    return Poll::Ready(Ok(Some(chunk)));
+                }
+                (Some(Ok(chunk)), Length::Promised { left }) => {
+                    match left.checked_sub(chunk.len() as u64) {
+                        Some(0) => {
+                            *left = 0;
+                            self.last = chunk;
+                        }
+                        Some(rest) => {
+                            *left = rest;
+                            return Poll::Ready(Ok(Some(chunk)));
+                        }
+                        None => {
+                            return failed(
+                                "the payload's stream is longer than the length it promised".into(),
+                            );
+                        }
                     }
-                    Some(rest) => {
-                        *left = rest;
-                        return Poll::Ready(Ok(Some(chunk)));
-                    }
-                    None => {
-                        return failed(
-                            "the payload's stream is longer than the length it promised".into(),
-                        );
-                    }
-                },
-                (None, None | Some(0)) => {
+                }
+                (None, Length::Open { .. } | Length::Promised { left: 0 }) => {
                     let last = std::mem::take(&mut self.last);
                     return Poll::Ready(Ok((!last.is_empty()).then_some(last)));
                 }
-                (None, Some(left)) => {
+                (None, Length::Promised { left }) => {
                     return failed(format!(
                         "the payload's stream ended {left} bytes short of the length it promised"
                     ));
@@ -273,26 +296,64 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_stream_is_held_to_its_promise() {
+    async fn a_stream_is_held_to_its_promise_or_to_its_limit() {
+        use ErrorKind::{Payload as Broken, PayloadTooLarge};
         type Piece = Result<&'static str, &'static str>;
-        let rows: [(&[Piece], Option<u64>, Piece); 7] = [
-            (&[Ok("ab"), Ok("c")], None, Ok("abc")),
-            (&[Ok("ab"), Ok("c")], Some(3), Ok("abc")),
-            (&[], Some(0), Ok("")),
-            (&[Ok("ab")], Some(3), Err("ended 1 bytes short")),
-            (&[Ok("ab"), Ok("cd")], Some(3), Err("longer than")),
-            (&[Ok("a")], Some(0), Err("longer than")),
-            (&[Ok("a"), Err("disk on fire")], None, Err("disk on fire")),
+        type Outcome = Result<&'static str, (ErrorKind, &'static str)>;
+        // The pieces, the length that was promised, the limit, and what comes of it.
+        type Row = (&'static [Piece], Option<u64>, Option<u64>, Outcome);
+        let rows: [Row; 11] = [
+            (&[Ok("ab"), Ok("c")], None, None, Ok("abc")),
+            (&[Ok("ab"), Ok("c")], Some(3), None, Ok("abc")),
+            (&[], Some(0), None, Ok("")),
+            (
+                &[Ok("ab")],
+                Some(3),
+                None,
+                Err((Broken, "ended 1 bytes short")),
+            ),
+            (
+                &[Ok("ab"), Ok("cd")],
+                Some(3),
+                None,
+                Err((Broken, "longer than")),
+            ),
+            (&[Ok("a")], Some(0), None, Err((Broken, "longer than"))),
+            (
+                &[Ok("a"), Err("disk on fire")],
+                None,
+                None,
+                Err((Broken, "disk on fire")),
+            ),
+            (&[Ok("ab"), Ok("c")], None, Some(4), Ok("abc")),
+            (
+                &[Ok("ab"), Ok(""), Ok("c"), Ok("")],
+                None,
+                Some(3),
+                Ok("abc"),
+            ),
+            (
+                &[Ok("ab"), Ok("c")],
+                None,
+                Some(2),
+                Err((PayloadTooLarge, "longer than its limit of 2 bytes")),
+            ),
+            (
+                &[Ok("a")],
+                None,
+                Some(0),
+                Err((PayloadTooLarge, "longer than its limit of 0 bytes")),
+            ),
         ];
-        for (pieces, length, expected) in rows {
-            let body = Outgoing::chunks(Box::pin(Pieces(pieces.to_vec())), length);
+        for (pieces, length, most, expected) in rows {
+            let body = Outgoing::chunks(Box::pin(Pieces(pieces.to_vec())), length, most);
             match (body.collect().await, expected) {
                 (Ok(sent), Ok(expected)) => assert_eq!(sent.to_bytes(), expected),
-                (Err(error), Err(expected)) => {
-                    assert_eq!(error.kind(), ErrorKind::Payload);
+                (Err(error), Err((kind, expected))) => {
+                    assert_eq!(error.kind(), kind);
                     assert!(error.to_string().contains(expected), "{error}");
                 }
-                (found, _) => panic!("{pieces:?} {length:?}: {found:?}"),
+                (found, _) => panic!("{pieces:?} {length:?} {most:?}: {found:?}"),
             }
         }
     }
@@ -322,7 +383,7 @@ mod tests {
     async fn an_upload_ends_with_its_leash() {
         for length in [None, Some(4)] {
             let pieces = Pieces(vec![Ok("ab"), Ok("cd")]);
-            let mut body = Outgoing::chunks(Box::pin(pieces), length);
+            let mut body = Outgoing::chunks(Box::pin(pieces), length, None);
             let leash = body.leash().unwrap();
             body.frame().await.unwrap().unwrap();
             assert!(!leash.upload_is_over());
@@ -330,16 +391,16 @@ mod tests {
             body.frame().await.unwrap().unwrap_err();
             assert!(body.is_end_stream());
         }
-        let mut body = Outgoing::chunks(Box::pin(Pieces(vec![Ok("ab")])), Some(2));
+        let mut body = Outgoing::chunks(Box::pin(Pieces(vec![Ok("ab")])), Some(2), None);
         let leash = body.leash().unwrap();
         body.frame().await.unwrap().unwrap();
         assert!(leash.upload_is_over());
-        let mut body = Outgoing::chunks(Box::pin(Pieces(vec![Ok("abc")])), Some(2));
+        let mut body = Outgoing::chunks(Box::pin(Pieces(vec![Ok("abc")])), Some(2), None);
         let leash = body.leash().unwrap();
         body.frame().await.unwrap().unwrap_err();
         assert_eq!(leash.failure().unwrap().kind(), ErrorKind::Payload);
         assert!(!leash.all_was_taken());
-        let mut body = Outgoing::chunks(Box::pin(Pieces(vec![Ok("ab")])), None);
+        let mut body = Outgoing::chunks(Box::pin(Pieces(vec![Ok("ab")])), None, None);
         let leash = body.leash().unwrap();
         drop(body);
         assert!(leash.upload_is_over() && !leash.all_was_taken());

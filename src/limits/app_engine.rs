@@ -6,6 +6,8 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use http::Method;
+
 use super::profile::Manners;
 use super::{BUFFERED_RESPONSE, Limits, REDIRECTS};
 
@@ -78,3 +80,17 @@ const URL: usize = 10_240;
 
 /// The documentation and the stub alike.
 const PORTS: [RangeInclusive<u16>; 3] = [80..=90, 440..=450, 1024..=u16::MAX];
+
+/// The documentation. The stub lets the two of App Engine's own pass.
+pub(super) const PROTECTED: [&str; 7] = [
+    "content-length",
+    "host",
+    "vary",
+    "via",
+    "x-appengine-inbound-appid",
+    "x-forwarded-for",
+    "x-proxyuser-ip",
+];
+
+/// Methods whose payload Python's `urlfetch.fetch` dropped before it called the service.
+pub(super) const NO_PAYLOAD: [Method; 3] = [Method::GET, Method::HEAD, Method::DELETE];
