@@ -70,7 +70,7 @@
 //! | DEBUG | event `body read`, of the last response, when its last byte has come | `url.full` `timing.body_ms` `timing.total_ms` `http.request.size` `http.response.size` |
 //! | DEBUG | event `body failed` | `error.type` `url.full` `timing.body_ms` `timing.total_ms` `http.request.size` `http.response.size` |
 //! | DEBUG | event `redirect followed` | `http.response.status_code` `url.full` |
-//! | DEBUG | event `headers dropped that App Engine sets itself`, under [`Limits::app_engine`] | `http.request.headers`, their names |
+//! | DEBUG | event `headers dropped that App Engine sets itself`, with their names, under its limits | `http.request.headers` |
 //! | DEBUG | event `request sent again on another connection` | `error.type` |
 //! | WARN | event `this connection is used whoever its peer is: verification was not demanded, and anybody on the way can answer`, one for each connection | `server.address` `server.port` `tls.verified` `error.type` |
 //! | WARN | event `PYTHONHTTPSVERIFY is set and not read; the variable that is read is HTTPSVERIFY` | |

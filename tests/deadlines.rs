@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 use tokio::task::{JoinHandle, yield_now};
 use tokio::time::{Instant, advance, pause, resume};
 use urlfetch::lab::{Lab, Scenario};
-use urlfetch::{Client, Error, ErrorKind, Phase, RequestBuilder, Response};
+use urlfetch::{Client, Error, ErrorKind, Limits, Phase, RequestBuilder, Response};
 
 use stall::{HOST, OK, Server};
 
@@ -36,6 +36,34 @@ async fn sixty_seconds_hold_until_the_head() {
     let sentence = "the deadline of 60s ended while waiting for the response head";
     assert_ended(&error, Phase::FirstByte, sentence, true);
     assert!(error.verdict().unwrap().is_verified());
+}
+
+/// App Engine's longest one, whatever is asked for.
+#[tokio::test]
+async fn a_deadline_beyond_the_longest_is_cut() {
+    for (asked, cut) in [
+        (None, 60),
+        (Some(59), 59),
+        (Some(60), 60),
+        (Some(61), 60),
+        (Some(600), 60),
+    ] {
+        let mut server = silent_after_the_request();
+        let builder = server.client_builder().limits(Limits::app_engine());
+        let mut fetch = builder.build().unwrap().fetch(server.url("/"));
+        if let Some(asked) = asked {
+            fetch = fetch.deadline(seconds(asked));
+        }
+        let started = Instant::now();
+        let fetching = spawn(fetch);
+        assert_eq!(server.report().await, "asked");
+        pause();
+        let error = fetching.await.unwrap().unwrap_err();
+        let sentence = format!("the deadline of {cut}s ended while waiting for the response head");
+        assert_ended(&error, Phase::FirstByte, &sentence, true);
+        assert!(started.elapsed() >= seconds(cut));
+        resume();
+    }
 }
 
 #[tokio::test]
@@ -72,17 +100,21 @@ async fn the_connect_timeout_and_the_deadline_are_told_apart() {
 
 #[tokio::test]
 async fn a_stream_of_any_protocol_has_the_same_clocks() {
-    // The client's connect timeout and its deadline, and the stream's own.
-    for (timeout, deadline, own, sentence) in [
-        (7, 9, None, "the connect timeout of 7s ended"),
-        (9, 7, None, "the deadline of 7s ended"),
-        (9, 100, Some(7), "the deadline of 7s ended"),
-        (9, 5, Some(7), "the deadline of 7s ended"),
-        (7, 5, Some(100), "the connect timeout of 7s ended"),
+    // The client's connect timeout, its deadline and its longest one, and the stream's own.
+    for (timeout, deadline, longest, own, sentence) in [
+        (7, 9, 100, None, "the connect timeout of 7s ended"),
+        (9, 7, 100, None, "the deadline of 7s ended"),
+        (9, 100, 100, Some(7), "the deadline of 7s ended"),
+        (9, 5, 100, Some(7), "the deadline of 7s ended"),
+        (7, 5, 100, Some(100), "the connect timeout of 7s ended"),
+        (9, 100, 7, Some(100), "the deadline of 7s ended"),
     ] {
         let mut server = silent_in_tls();
+        let limits = Limits::default()
+            .deadline(seconds(deadline))
+            .max_deadline(seconds(longest));
         let builder = server.client_builder().connect_timeout(seconds(timeout));
-        let client = builder.deadline(seconds(deadline)).build().unwrap();
+        let client = builder.limits(limits).build().unwrap();
         let (port, address) = (server.address.port(), server.address);
         let connecting = tokio::spawn({
             let client = client.clone();
@@ -150,19 +182,25 @@ async fn a_body_has_the_clocks_of_its_reader() {
     use Read::{Streamed, Whole};
     let idle = "the idle-read timeout of 30s ended while reading the body";
     let shorter = "the deadline of 20s ended while reading the body";
-    // (the deadline of the call, how it is read, what ends it 45 s after the start)
-    for (deadline, read, sentence) in [
-        (None, Whole, ENOUGH),
-        (None, Streamed, idle),
-        (Some(60), Whole, ENOUGH),
-        (Some(60), Streamed, ENOUGH),
-        (Some(20), Whole, shorter),
-        (Some(20), Streamed, shorter),
-        (Some(300), Whole, idle),
-        (Some(300), Streamed, idle),
+    // (the limits, the deadline of the call, how it is read, what ends it 45 s after the start)
+    let (own, app_engine) = (Limits::default(), Limits::app_engine());
+    for (limits, deadline, read, sentence) in [
+        (&own, None, Whole, ENOUGH),
+        (&own, None, Streamed, idle),
+        (&own, Some(60), Whole, ENOUGH),
+        (&own, Some(60), Streamed, ENOUGH),
+        (&own, Some(20), Whole, shorter),
+        (&own, Some(20), Streamed, shorter),
+        (&own, Some(300), Whole, idle),
+        (&own, Some(300), Streamed, idle),
+        // Under a longest deadline every fetch has one, a stream too.
+        (&app_engine, None, Streamed, ENOUGH),
+        (&app_engine, Some(300), Whole, ENOUGH),
+        (&app_engine, Some(300), Streamed, ENOUGH),
     ] {
         let server = silent_in_the_body(Arc::default());
-        let mut fetch = server.client().fetch(server.url("/"));
+        let builder = server.client_builder().limits(limits.clone());
+        let mut fetch = builder.build().unwrap().fetch(server.url("/"));
         if let Some(deadline) = deadline {
             fetch = fetch.deadline(seconds(deadline));
         }

@@ -17,7 +17,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tracing::Level;
 use urlfetch::lab::{Lab, Scenario};
 use urlfetch::tls::{Identity, RootStore};
-use urlfetch::{Bytes, Client, Error, ErrorKind, Method, Payload, Phase, RequestBuilder, Response};
+use urlfetch::{
+    Bytes, Client, Error, ErrorKind, Limits, Method, Payload, Phase, RequestBuilder, Response,
+};
 
 use x509_cert::der::asn1::Any;
 use x509_cert::der::{Encode, Tag, TagNumber};
@@ -33,7 +35,7 @@ mod log;
 mod stall;
 
 /// Every kind and its code, which stay as they are.
-const CODES: [(ErrorKind, &str); 16] = [
+const CODES: [(ErrorKind, &str); 17] = [
     (ErrorKind::Certificate, "certificate"),
     (ErrorKind::Config, "config"),
     (ErrorKind::Connect, "connect"),
@@ -45,6 +47,7 @@ const CODES: [(ErrorKind, &str); 16] = [
     (ErrorKind::InvalidUrl, "invalid-url"),
     (ErrorKind::MalformedReply, "malformed-reply"),
     (ErrorKind::Payload, "payload"),
+    (ErrorKind::PayloadTooLarge, "payload-too-large"),
     (ErrorKind::RedirectRefused, "redirect-refused"),
     (ErrorKind::ResponseTooLarge, "response-too-large"),
     (ErrorKind::Status, "status"),
@@ -212,6 +215,18 @@ async fn provoke(lab: &Lab) -> Vec<Case> {
         false,
         "the value of the header x has a character it may not have: ",
         None,
+    );
+
+    let small = Limits::default().max_payload_size(6);
+    let small = lab.client_builder().unwrap().limits(small).build().unwrap();
+    case(
+        K::PayloadTooLarge,
+        whole(dress(small.fetch(lab.url(Scenario::UntrustedRoot)))).await,
+        false,
+        None,
+        false,
+        "the payload is 7 bytes, more than its limit of 6 bytes\nhint: Limits::max_payload_size",
+        Some(Scenario::UntrustedRoot),
     );
 
     // No connection, or none that is trusted.

@@ -7,9 +7,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use tracing::Level;
-use urlfetch::Client;
 use urlfetch::lab::{Lab, Scenario};
 use urlfetch::tls::RootStore;
+use urlfetch::{Client, Limits};
 
 use log::{Log, Record};
 use stall::{OK, Server};
@@ -385,6 +385,9 @@ async fn the_table_in_the_documentation_is_what_is_logged() {
             .await
             .unwrap();
     }
+    let builder = lab.client_builder().unwrap().limits(Limits::app_engine());
+    let fetch = builder.build().unwrap().fetch(lab.url(Scenario::Good));
+    fetch.header("via", "1.1 mine").await.unwrap();
     let mut logged: BTreeMap<String, (Level, BTreeSet<String>)> = BTreeMap::new();
     for record in log.ours() {
         let kind = if record.is_span { "span" } else { "event" };
