@@ -55,7 +55,7 @@ impl Identity {
     pub fn from_pem(cert_pem: impl AsRef<[u8]>, key_pem: impl AsRef<[u8]>) -> Result<Self, Error> {
         Self::from_sources(
             Ok(Source::bytes(cert_pem.as_ref())),
-            Ok(Source::bytes(key_pem.as_ref())),
+            Some(Ok(Source::bytes(key_pem.as_ref()))),
         )
     }
 
@@ -69,7 +69,7 @@ impl Identity {
         key_path: impl AsRef<Path>,
     ) -> Result<Self, Error> {
         let open = |path: &Path| Source::file(path_name(path), path, Limit::CERTIFICATES);
-        Self::from_sources(open(cert_path.as_ref()), open(key_path.as_ref()))
+        Self::from_sources(open(cert_path.as_ref()), Some(open(key_path.as_ref())))
     }
 
     /// Reads certificates and key from PEM texts, each read to its end.
@@ -80,7 +80,7 @@ impl Identity {
     pub fn from_pem_readers(cert_reader: impl Read, key_reader: impl Read) -> Result<Self, Error> {
         Self::from_sources(
             Source::reader(cert_reader, Limit::CERTIFICATES),
-            Source::reader(key_reader, Limit::CERTIFICATES),
+            Some(Source::reader(key_reader, Limit::CERTIFICATES)),
         )
     }
 
@@ -104,22 +104,23 @@ impl Identity {
         &self.certificate
     }
 
+    /// Without a source of its own, the key is with the certificates.
+    pub(crate) fn from_sources(
+        certs: Result<Source, Fault>,
+        key: Option<Result<Source, Fault>>,
+    ) -> Result<Self, Error> {
+        let certs = certs.map_err(no_certificate)?;
+        let chain = Chain::from_pem(&certs).map_err(no_certificate)?;
+        let key = match key {
+            Some(key) => key.and_then(|key| Key::from_pem(&key)),
+            None => Key::from_pem(&certs),
+        };
+        Self::assemble(chain, key.map_err(no_key)?, &crypto::provider())
+    }
+
     /// Chain and key as rustls takes them.
     pub(crate) fn certified_key(&self) -> &Arc<CertifiedKey> {
         &self.certified
-    }
-
-    fn from_sources(
-        certs: Result<Source, Fault>,
-        key: Result<Source, Fault>,
-    ) -> Result<Self, Error> {
-        let chain = certs
-            .and_then(|source| Chain::from_pem(&source))
-            .map_err(no_certificate)?;
-        let key = key
-            .and_then(|source| Key::from_pem(&source))
-            .map_err(no_key)?;
-        Self::assemble(chain, key, &crypto::provider())
     }
 
     fn assemble(mut chain: Chain, key: Key, provider: &CryptoProvider) -> Result<Self, Error> {

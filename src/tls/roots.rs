@@ -184,6 +184,22 @@ impl RootStore {
         &self.0.skipped
     }
 
+    /// The anchors of both, and what both skipped.
+    pub(crate) fn and(mut self, other: &Self) -> Self {
+        let held = Arc::make_mut(&mut self.0);
+        for (anchor, trusted) in other.0.anchors.iter().zip(&other.0.trusted) {
+            if held
+                .known
+                .insert(anchor.certificate().certificate_der().clone())
+            {
+                held.anchors.push(anchor.clone());
+                held.trusted.push(trusted.clone());
+            }
+        }
+        held.skipped.extend_from_slice(&other.0.skipped);
+        self
+    }
+
     /// The anchors as webpki takes them, in the same order.
     pub(crate) fn trust_anchors(&self) -> &[TrustAnchor<'static>] {
         &self.0.trusted
@@ -201,7 +217,7 @@ impl RootStore {
     }
 
     /// A source that was named: nothing in it may be broken.
-    fn add(mut self, source: Result<Source, Fault>) -> Result<Self, Error> {
+    pub(crate) fn add(mut self, source: Result<Source, Fault>) -> Result<Self, Error> {
         let held = Arc::make_mut(&mut self.0);
         source
             .and_then(|source| held.add_named(&source))
