@@ -69,6 +69,7 @@ const ROOMS: &[&str] = &[
     // From a socket to a judged peer.
     "tls/handshake",
     "tls/stream",
+    "tls/overheard",
     "connect/transport",
     "tls",
     "tls/sessions",

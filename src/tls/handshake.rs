@@ -13,6 +13,7 @@ use tokio_rustls::TlsConnector;
 
 use super::callbacks::{Credential, WITNESS, Witness};
 use super::demand::Demand;
+use super::overheard::Overheard;
 use super::peer::Peer;
 use super::presented::Presented;
 use super::stream::TlsStream;
@@ -43,12 +44,14 @@ impl Tls {
         let witness = Arc::new(Mutex::new(Witness::default()));
         let sessions = self.sessions(origin);
         let connector = TlsConnector::from(Arc::clone(&sessions.config));
-        let connecting = connector.connect(name.clone(), stream);
+        let connecting = connector
+            .connect(name.clone(), Overheard::new(stream))
+            .into_fallible();
         let result = WITNESS.scope(Arc::clone(&witness), connecting).await;
         let witness = std::mem::take(&mut *witness.lock().unwrap_or_else(PoisonError::into_inner));
         let stream = match result {
             Ok(stream) => stream,
-            Err(error) if presented_nothing(&error) => {
+            Err((error, _)) if presented_nothing(&error) => {
                 self.forget(origin);
                 // rustls asks its verifier about certificates, and there is none.
                 let none = Presented::new(&[]);
@@ -56,11 +59,15 @@ impl Tls {
                 let error = refused(&verdict, remote).with_verdict(Some(Arc::new(verdict)));
                 return Err(Failure::Final(error));
             }
-            Err(error) => {
+            Err((error, overheard)) => {
                 if rustls_error(&error).is_some_and(is_refusal) {
                     self.forget(origin);
                 }
-                let error = explain(&error, &witness, self.oldest, origin, remote);
+                let spoken = Spoken {
+                    oldest: self.oldest,
+                    gone: overheard.gone_version(),
+                };
+                let error = explain(&error, &witness, spoken, origin, remote);
                 // A good verdict on the certificate is none on a peer that did not get as far as
                 // proving that the certificate is its own.
                 let verdict = witness.verdict.filter(|verdict| !verdict.is_verified());
@@ -143,11 +150,20 @@ impl Failure {
     }
 }
 
+/// The versions of TLS of both sides.
+#[derive(Clone, Copy)]
+struct Spoken {
+    /// The oldest that we accept.
+    oldest: Version,
+    /// In which the server answered, if nobody may speak it any more.
+    gone: Option<&'static str>,
+}
+
 /// An error for a handshake that failed.
 fn explain(
     error: &io::Error,
     witness: &Witness,
-    oldest: Version,
+    spoken: Spoken,
     origin: &Ticketed,
     remote: Option<SocketAddr>,
 ) -> Error {
@@ -173,7 +189,7 @@ fn explain(
             ),
         };
     }
-    let (sentence, hint) = describe(tls, witness, oldest);
+    let (sentence, hint) = describe(tls, witness, spoken);
     Error::new(
         ErrorKind::Tls,
         format!("the TLS handshake with {origin} failed: {sentence}"),
@@ -217,7 +233,7 @@ fn is_refusal(error: &rustls::Error) -> bool {
 fn describe(
     error: &rustls::Error,
     witness: &Witness,
-    oldest: Version,
+    spoken: Spoken,
 ) -> (String, Option<&'static str>) {
     use rustls::Error as E;
     if let E::AlertReceived(_) = error {
@@ -230,12 +246,16 @@ fn describe(
         | E::PeerIncompatible(
             PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig
             | PeerIncompatible::ServerDoesNotSupportTls12Or13,
-        ) => match oldest {
-            Version::Tls12 => (
-                format!("the server speaks no TLS version that we accept ({error})"),
-                Some("TLS 1.0 and 1.1 are gone (RFC 8996): the server needs TLS 1.2 or 1.3"),
+        ) => match (spoken.gone, spoken.oldest) {
+            (Some(version), _) => (
+                format!("the server answered in {version}, which is not spoken ({error})"),
+                Some(GONE),
             ),
-            Version::Tls13 => (
+            (None, Version::Tls12) => (
+                format!("the server speaks no TLS version that we accept ({error})"),
+                Some(GONE),
+            ),
+            (None, Version::Tls13) => (
                 format!("the server does not speak TLS 1.3, which the policy demands ({error})"),
                 Some(
                     "the server needs TLS 1.3, or a Policy::min_version of its own by \
@@ -299,3 +319,5 @@ impl fmt::Display for Ticketed {
         }
     }
 }
+
+const GONE: &str = "TLS 1.0 and 1.1 are gone (RFC 8996): the server needs TLS 1.2 or 1.3";

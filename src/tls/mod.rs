@@ -85,6 +85,7 @@ mod layout;
 mod listed;
 mod memo;
 mod ocsp;
+mod overheard;
 mod path;
 mod peer;
 mod pin;

@@ -11,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::callbacks::Credential;
+use super::overheard::Overheard;
 use super::peer::Peer;
 use super::verdict::Verdict;
 use crate::connect::transport::{Io, Transport};
@@ -20,7 +21,7 @@ use crate::connect::transport::{Io, Transport};
 /// It reads and writes as any tokio stream does. A peer that closes without `close_notify` is an
 /// error of kind [`io::ErrorKind::UnexpectedEof`], never a silent end.
 pub struct TlsStream<S = TcpStream> {
-    pub(super) stream: tokio_rustls::client::TlsStream<Transport<S>>,
+    pub(super) stream: tokio_rustls::client::TlsStream<Overheard<Transport<S>>>,
     pub(super) peer: Peer,
     pub(super) credential: Credential,
 }
@@ -38,7 +39,7 @@ impl<S> TlsStream<S> {
 
     /// The stream under the TLS; `None` where that is itself inside TLS, to a proxy.
     pub fn get_ref(&self) -> Option<&S> {
-        match self.stream.get_ref().0 {
+        match &self.stream.get_ref().0.stream {
             Transport::Plain(stream) => Some(stream),
             Transport::Tunnel(_) => None,
         }
@@ -65,7 +66,8 @@ impl Io for TlsStream {
     /// What waits may be TLS's own, a ticket or a change of keys (RFC 8446 §4.6): it is taken in,
     /// and only data or an end are news. Inside of another TLS it is news whatever it is.
     fn is_silent(&mut self) -> bool {
-        let (transport, tls) = self.stream.get_mut();
+        let (overheard, tls) = self.stream.get_mut();
+        let transport = &mut overheard.stream;
         if transport.is_silent() {
             return true;
         }
