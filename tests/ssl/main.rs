@@ -1,0 +1,19 @@
+//! Python's `ssl` by its names: what its calls come to here, against real servers.
+#![cfg(feature = "lab")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "what fails here fails a test"
+)]
+
+#[path = "../support/child.rs"]
+mod child;
+#[path = "../support/scratch.rs"]
+mod scratch;
+#[expect(dead_code, reason = "the tests of HTTP need more of it")]
+#[path = "../support/script.rs"]
+mod script;
+
+mod context;
+mod sockets;
