@@ -43,8 +43,11 @@ pub use cert_reqs::{CERT_NONE, CERT_OPTIONAL, CERT_REQUIRED, CertReqs};
 mod context;
 pub use context::{SslContext, create_default_context};
 
+mod peer_cert;
+pub use peer_cert::{AltName, AltValue, PeerCert, RdnSequence, getpeercert};
+
 mod pem;
-pub use pem::{CaData, Pem};
+pub use pem::{der_cert_to_pem_cert, pem_cert_to_der_cert};
 
 mod protocol;
 pub use protocol::{
@@ -54,6 +57,12 @@ pub use protocol::{
 
 mod server_certificate;
 pub use server_certificate::{GetServerCertificate, get_server_certificate};
+
+mod source;
+pub use source::{CaData, Pem};
+
+mod time;
+pub use time::{MalformedTime, cert_time_to_seconds};
 
 mod wrap_socket;
 pub use wrap_socket::{WrapSocket, wrap_socket};

@@ -1,79 +1,45 @@
-//! Where certificates and keys are taken from in Python's way: a file's name, or what can be read.
+//! One certificate from DER to PEM and back, as Python's two functions did it.
 
-use std::fmt;
-use std::io::Read;
-use std::path::Path;
+use rustls::pki_types::CertificateDer;
 
-use crate::tls::fault::Fault;
-use crate::tls::sources::{Limit, Source, path_name};
+use crate::error::{Error, ErrorKind, Result};
+use crate::tls::pem::{self, BEGIN_CERTIFICATE, END_CERTIFICATE};
 
-/// PEM text, of at most 16 MiB: by the name of its file, or from what App Engine called a
-/// "file-like" object.
+/// A certificate in PEM: its DER in base64, in lines of 64 letters between two markers, each line
+/// ended by LF.
 ///
-/// As in Python, a string is the name of a file. Text in memory is read by
-/// [`reader`](Self::reader). Either is read at once, and a failure told where the text is used:
-/// within async code, make it where blocking is allowed.
+/// As in Python, the bytes are not looked into:
+/// [`Certificate::from_der`](crate::tls::Certificate::from_der) does so, and
+/// [`to_pem`](crate::tls::Certificate::to_pem) gives the same text.
+#[doc(alias = "DER_cert_to_PEM_cert")]
+pub fn der_cert_to_pem_cert(der: &[u8]) -> String {
+    pem::certificate(der)
+}
+
+/// The DER of a certificate in PEM, which must begin the text and end it, but for white space at
+/// the end.
 ///
-/// ```no_run
-/// # fn main() -> urlfetch::Result<()> {
-/// use urlfetch::ssl::{self, Pem};
+/// As in Python, the text must begin with the marker: white space before it is refused. So is a
+/// second certificate and broken base64, of which Python made what its decoder made of them. The
+/// DER is not looked into. [`Certificate::from_pem`](crate::tls::Certificate::from_pem) does so, and
+/// passes over prose around the certificate.
 ///
-/// # let (cert, key) = ("", "");
-/// let context = ssl::create_default_context()
-///     .load_cert_chain(Pem::reader(cert.as_bytes()), Some(Pem::reader(key.as_bytes())))?;
-/// let context = ssl::create_default_context()
-///     .load_cert_chain("client.pem", Some("client.key".into()))?;
-/// # Ok(())
-/// # }
-/// ```
-pub struct Pem(Result<Source, Fault>);
-
-impl Pem {
-    /// The text that this reads to its end.
-    #[doc(alias = "StringIO")]
-    #[doc(alias = "file-like")]
-    pub fn reader(reader: impl Read) -> Self {
-        Self(Source::reader(reader, Limit::CERTIFICATES))
+/// # Errors
+///
+/// [`ErrorKind::Config`], saying which of this it is.
+#[doc(alias = "PEM_cert_to_DER_cert")]
+pub fn pem_cert_to_der_cert(pem: &str) -> Result<CertificateDer<'static>> {
+    let misses = |what| {
+        Err(Error::new(
+            ErrorKind::Config,
+            format!("cannot read a certificate: {what}"),
+        ))
+    };
+    if !pem.starts_with(BEGIN_CERTIFICATE) {
+        return misses(format!("the text does not begin with {BEGIN_CERTIFICATE}"));
     }
-
-    pub(super) fn source(self) -> Result<Source, Fault> {
-        self.0
+    if !pem.trim_ascii_end().ends_with(END_CERTIFICATE) {
+        return misses(format!("the text does not end with {END_CERTIFICATE}"));
     }
-}
-
-/// The text of the file with this name.
-impl<P: AsRef<Path>> From<P> for Pem {
-    fn from(path: P) -> Self {
-        let path = path.as_ref();
-        Self(Source::file(path_name(path), path, Limit::CERTIFICATES))
-    }
-}
-
-/// Without the text, which may be a key.
-impl fmt::Debug for Pem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pem").finish_non_exhaustive()
-    }
-}
-
-/// CA certificates in memory: `cadata`, which in Python was PEM as text and DER as bytes.
-#[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
-pub enum CaData<'a> {
-    /// Certificates in PEM; what stands around them is passed over.
-    Pem(&'a str),
-    /// A certificate in DER.
-    Der(&'a [u8]),
-}
-
-impl<'a> From<&'a str> for CaData<'a> {
-    fn from(pem: &'a str) -> Self {
-        Self::Pem(pem)
-    }
-}
-
-impl<'a> From<&'a [u8]> for CaData<'a> {
-    fn from(der: &'a [u8]) -> Self {
-        Self::Der(der)
-    }
+    pem::only_certificate(pem.as_bytes())
 }

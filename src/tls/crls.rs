@@ -14,8 +14,9 @@ use rustls::crypto::WebPkiSupportedAlgorithms;
 use super::certificate::{Certificate, sha256};
 use super::crl::Crl;
 use super::fault::{Fault, Problem, Skipped};
+use super::pem::{Entry, Item};
 use super::signature::Signed;
-use super::sources::{self, Entry, Item, Limit, Source, path_name};
+use super::sources::{self, Limit, Source, path_name};
 use crate::error::Error;
 
 /// The certificate revocation lists (CRLs, RFC 5280 §5) to go by.

@@ -13,6 +13,7 @@ use x509_cert::ext::Extension;
 use x509_cert::ext::pkix::{KeyUsage, SubjectKeyIdentifier};
 
 use super::certificate::Certificate;
+use super::general_name::address;
 
 impl Certificate {
     /// The `dNSName` entries of its subjectAltName (RFC 5280 §4.2.1.6), in order, as they stand
@@ -21,18 +22,14 @@ impl Certificate {
     /// None, if that extension cannot be read whole. Wildcards are as written; nothing is checked
     /// or escaped.
     pub fn dns_names(&self) -> impl Iterator<Item = &str> {
-        self.alternative_names(TagNumber::N2)
+        self.entries_of(TagNumber::N2)
             .filter_map(|name| std::str::from_utf8(name).ok())
     }
 
     /// The `iPAddress` entries of its subjectAltName, in order; one that is not of 4 or 16 bytes is
     /// passed over.
     pub fn ip_addresses(&self) -> impl Iterator<Item = IpAddr> {
-        self.alternative_names(TagNumber::N7).filter_map(|address| {
-            let v4 = <[u8; 4]>::try_from(address).map(IpAddr::from);
-            v4.or_else(|_| <[u8; 16]>::try_from(address).map(IpAddr::from))
-                .ok()
-        })
+        self.entries_of(TagNumber::N7).filter_map(address)
     }
 
     /// Whether it says it is a certificate authority's (basicConstraints, RFC 5280 §4.2.1.9).
@@ -111,7 +108,7 @@ impl Certificate {
     }
 
     /// The subjectAltName's entries of one kind, by the tag of GeneralName.
-    fn alternative_names(&self, kind: TagNumber) -> impl Iterator<Item = &[u8]> {
+    fn entries_of(&self, kind: TagNumber) -> impl Iterator<Item = &[u8]> {
         let names = self
             .extension(rfc5280::ID_CE_SUBJECT_ALT_NAME)
             .and_then(|names| Vec::<AnyRef<'_>>::from_der(names).ok())

@@ -156,6 +156,8 @@ pub(crate) enum Problem {
     Malformed(String),
     NotAnAnchor(String),
     KeyForCa,
+    KeyForCertificate,
+    SecondEntry,
     NotCrl(String),
     MalformedCrl(String),
     KeyForCrl,
@@ -247,6 +249,13 @@ impl fmt::Display for Problem {
             Self::KeyForCa => f.write_str(
                 "it is a private key and a CA certificate was expected; \
                  name the CA's certificate, and keep the key out of there",
+            ),
+            Self::KeyForCertificate => f.write_str(
+                "it is a private key and a certificate was expected; leave only the certificate",
+            ),
+            Self::SecondEntry => f.write_str(
+                "it is a second entry, and one certificate was expected; leave only that \
+                 (a bundle is read by RootStore::add_pem, a chain by CertificateDer::pem_slice_iter)",
             ),
             Self::NotCrl(label) => write!(f, "its label is {label}, not X509 CRL"),
             Self::MalformedCrl(reason) => write!(f, "the CRL cannot be used: {reason}"),

@@ -15,8 +15,9 @@ use rustls::sign::CertifiedKey;
 use super::certificate::Certificate;
 use super::crypto;
 use super::fault::{Fault, Position, Problem};
+use super::pem::{Entry, Item};
 use super::shown::hex;
-use super::sources::{Entry, Item, Limit, Source, path_name};
+use super::sources::{Limit, Source, path_name};
 use crate::error::{Error, ErrorKind};
 
 /// A client certificate, the certificates of its issuers, and its private key.

@@ -1,5 +1,6 @@
 //! Where the parts of a certificate, or of what is built like one, lie in its bytes.
 
+use std::iter;
 use std::ops::Range;
 
 use x509_cert::der::asn1::{AnyRef, ObjectIdentifier, OctetStringRef};
@@ -78,6 +79,36 @@ pub(super) fn element<'a>(reader: &mut SliceReader<'a>, tag: Tag) -> der::Result
     let element = AnyRef::decode(reader)?;
     element.tag().assert_eq(tag)?;
     Ok(element.value())
+}
+
+/// The elements of a SEQUENCE.
+pub(super) fn sequence(element: AnyRef<'_>) -> der::Result<Vec<AnyRef<'_>>> {
+    element.tag().assert_eq(Tag::Sequence)?;
+    elements(element.value())
+}
+
+/// Elements that follow each other, to the end.
+pub(super) fn elements(content: &[u8]) -> der::Result<Vec<AnyRef<'_>>> {
+    let mut reader = SliceReader::new(content)?;
+    let mut elements = Vec::new();
+    while !reader.is_finished() {
+        elements.push(AnyRef::decode(&mut reader)?);
+    }
+    Ok(elements)
+}
+
+/// The elements that follow each other, each in the bytes in which it came; after a broken one there
+/// is no other.
+pub(super) fn split(mut rest: &[u8]) -> impl Iterator<Item = der::Result<&[u8]>> {
+    iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let read = SliceReader::new(rest).and_then(|mut reader| reader.tlv_bytes());
+        let length = read.as_ref().map_or(rest.len(), |element| element.len());
+        rest = rest.get(length..).unwrap_or_default();
+        Some(read)
+    })
 }
 
 /// Passes over one element and says where it was.

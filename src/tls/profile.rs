@@ -20,7 +20,6 @@ mod constraints;
 mod extensions;
 mod fields;
 mod forms;
-mod general_name;
 mod key_ids;
 mod keys;
 mod lifetime;

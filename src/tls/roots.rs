@@ -16,9 +16,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, TrustAnchor};
 
 use super::certificate::{Anchor, Certificate};
-use super::fault::{Fault, Problem, Skipped};
+use super::fault::{Fault, Position, Problem, Skipped};
+use super::layout::split;
+use super::pem::Entry;
 use super::platform::{self, CERT_DIR, CERT_FILE, Named};
-use super::sources::{self, Entry, Item, Limit, Source, path_name};
+use super::sources::{self, Limit, Source, path_name};
 use crate::error::{Error, ErrorKind};
 use crate::trace;
 
@@ -146,6 +148,21 @@ impl RootStore {
     pub fn add_der(mut self, der: impl AsRef<[u8]>) -> Result<Self, Error> {
         let held = Arc::make_mut(&mut self.0);
         held.add_der(&Source::bytes(der.as_ref()))
+            .map_err(unreadable)?;
+        Ok(self)
+    }
+
+    /// Adds CA certificates in DER that stand one after the other, which is how Python's
+    /// `load_verify_locations` took `cadata` as bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`], naming the entry, if the bytes are anything else than certificates
+    /// that can serve as anchors, one at least. Then nothing of them is added, where Python had
+    /// loaded what came before.
+    pub fn add_der_concatenated(mut self, der: impl AsRef<[u8]>) -> Result<Self, Error> {
+        let held = Arc::make_mut(&mut self.0);
+        held.add_each_der(&Source::bytes(der.as_ref()))
             .map_err(unreadable)?;
         Ok(self)
     }
@@ -298,12 +315,30 @@ impl Held {
     }
 
     fn add_der(&mut self, source: &Source) -> Result<(), Fault> {
-        let der = source.der()?;
-        if PrivateKeyDer::try_from(der).is_ok() {
-            return Err(source.fault(Problem::KeyForCa));
-        }
-        let added = self.insert(source.name(), CertificateDer::from(der.to_vec()));
+        let added = self.insert_der(source, source.der()?);
         added.map_err(|problem| source.fault(problem))
+    }
+
+    fn add_each_der(&mut self, source: &Source) -> Result<(), Fault> {
+        for (at, der) in split(source.der()?).enumerate() {
+            let added = match der {
+                Ok(der) => self.insert_der(source, der),
+                Err(error) => Err(Problem::NotAnAnchor(error.to_string())),
+            };
+            let position = Position {
+                entry: at + 1,
+                line: None,
+            };
+            added.map_err(|problem| source.fault(problem).at(position))?;
+        }
+        Ok(())
+    }
+
+    fn insert_der(&mut self, source: &Source, der: &[u8]) -> Result<(), Problem> {
+        match PrivateKeyDer::try_from(der) {
+            Ok(_) => Err(Problem::KeyForCa),
+            Err(_) => self.insert(source.name(), CertificateDer::from(der.to_vec())),
+        }
     }
 
     fn add_folder(&mut self, path: &Path, name: impl Fn(&Path) -> Arc<str>) -> Result<(), Fault> {
@@ -320,16 +355,9 @@ impl Held {
         let mut faults = Vec::new();
         for entry in source.entries() {
             let added = entry.and_then(|Entry { position, item }| {
-                let added = match item {
-                    Item::Certificate(der) => self.insert(source.name(), der),
-                    Item::PrivateKey(_) | Item::EncryptedKey => Err(Problem::KeyForCa),
-                    Item::Other(label) if label.ends_with("PRIVATE KEY") => Err(Problem::KeyForCa),
-                    Item::Other(label) if label == "TRUSTED CERTIFICATE" => {
-                        Err(Problem::TrustedCertificate)
-                    }
-                    Item::Crl(_) => Err(Problem::NotCertificate("X509 CRL".to_owned())),
-                    Item::Other(label) => Err(Problem::NotCertificate(label)),
-                };
+                let added = item
+                    .certificate(Problem::KeyForCa)
+                    .and_then(|der| self.insert(source.name(), der));
                 added.map_err(|problem| source.fault(problem).at(position))
             });
             match added {

@@ -3,9 +3,10 @@
 
 use x509_cert::der::asn1::AnyRef;
 use x509_cert::der::oid::db::rfc5280;
-use x509_cert::der::{self, Decode, ErrorKind, Reader, SliceReader, Tag, TagNumber, Tagged};
+use x509_cert::der::{self, Decode, ErrorKind, Tag, TagNumber, Tagged};
 
 use super::certificate::Certificate;
+use super::places::{POINT_NAME, distribution_points, point_names};
 
 /// Which certificates a list speaks of; all of its issuer's, by default.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -44,7 +45,7 @@ impl Scope {
             last = Some(number);
             match (number, constructed) {
                 (TagNumber::N0, true) => {
-                    let names = names(field.value())?;
+                    let names = point_names(field.value())?;
                     scope.names = Some(names.into_iter().map(Box::from).collect());
                 }
                 (TagNumber::N1, false) => scope.only_users = boolean(field)?,
@@ -95,38 +96,15 @@ impl<'a> Covered<'a> {
 /// The names in a CRLDistributionPoints (RFC 5280 §4.2.1.13).
 fn points_of(value: &[u8]) -> der::Result<Vec<&[u8]>> {
     let mut found = Vec::new();
-    for point in Vec::<AnyRef<'_>>::from_der(value)? {
-        point.tag().assert_eq(Tag::Sequence)?;
-        let mut reader = SliceReader::new(point.value())?;
-        let first = Option::<AnyRef<'_>>::decode(&mut reader)?;
-        // What follows is `reasons` or `cRLIssuer`: a list for some reasons (§6.3.3 (d)(2)), or of
-        // somebody else (§6.3.3 (b)(1)).
-        match first {
-            Some(name) if name.tag() == POINT_NAME && reader.is_finished() => {
-                found.extend(names(name.value())?);
-            }
+    for point in distribution_points(value)? {
+        // What follows the name is `reasons` or `cRLIssuer`: a list for some reasons (§6.3.3
+        // (d)(2)), or of somebody else (§6.3.3 (b)(1)).
+        match point.as_slice() {
+            [name] if name.tag() == POINT_NAME => found.extend(point_names(name.value())?),
             _ => {}
         }
     }
     Ok(found)
-}
-
-/// The names in a DistributionPointName, each a GeneralName or a relative name in DER, which are
-/// equal if their DER is.
-fn names(point: &[u8]) -> der::Result<Vec<&[u8]>> {
-    let name = AnyRef::from_der(point)?;
-    match name.tag() {
-        FULL_NAME => {
-            let mut reader = SliceReader::new(name.value())?;
-            let mut names = Vec::new();
-            while !reader.is_finished() {
-                names.push(reader.tlv_bytes()?);
-            }
-            Ok(names)
-        }
-        RELATIVE_NAME => Ok(vec![point]),
-        other => Err(other.unexpected_error(None)),
-    }
 }
 
 /// An implicitly tagged BOOLEAN (X.690 §11.1). FALSE is the default and should not be there, but
@@ -138,19 +116,6 @@ fn boolean(field: AnyRef<'_>) -> der::Result<bool> {
         _ => Err(ErrorKind::Value { tag: field.tag() }.into()),
     }
 }
-
-const fn constructed(number: TagNumber) -> Tag {
-    Tag::ContextSpecific {
-        constructed: true,
-        number,
-    }
-}
-
-/// DistributionPoint's `[0] DistributionPointName`.
-const POINT_NAME: Tag = constructed(TagNumber::N0);
-/// DistributionPointName's `[0] GeneralNames` and `[1] RelativeDistinguishedName`.
-const FULL_NAME: Tag = constructed(TagNumber::N0);
-const RELATIVE_NAME: Tag = constructed(TagNumber::N1);
 
 #[cfg(test)]
 mod tests {

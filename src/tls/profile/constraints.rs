@@ -6,9 +6,10 @@ use x509_cert::der::asn1::AnyRef;
 use x509_cert::der::oid::db::rfc5280::ID_CE_NAME_CONSTRAINTS;
 use x509_cert::der::{self, Decode, Tag, TagNumber, Tagged};
 
-use super::general_name::{self, GeneralName};
-use super::reading::{Reading, elements, sequence};
+use super::reading::Reading;
 use super::{Broken, Check, Level, Rule, syntax};
+use crate::tls::general_name::{self, GeneralName};
+use crate::tls::layout::{elements, sequence};
 use crate::tls::reason::Code;
 use crate::tls::shown::Shown;
 
@@ -166,7 +167,7 @@ fn base_fault(base: &GeneralName<'_>) -> Broken {
         },
         GeneralName::Directory(name) => (!general_name::is_name(name))
             .then(|| "constrains a distinguished name that cannot be read".into()),
-        GeneralName::Other => None,
+        GeneralName::Other(..) => None,
     }
 }
 
@@ -207,7 +208,7 @@ mod tests {
             GeneralName::Address(&[0; 32]),
             GeneralName::Address(&v6(33)),
             GeneralName::Directory(&[0x30, 0]),
-            GeneralName::Other,
+            GeneralName::Other(TagNumber::N8, &[0x2a]),
         ] {
             assert_eq!(base_fault(&good), None, "{good:?}");
         }

@@ -8,6 +8,7 @@ use x509_cert::der::oid::db::rfc5280;
 use super::forms::{self, FORMS, numbered};
 use super::reading::Reading;
 use super::{Broken, Check, Level, Rule};
+use crate::tls::places::distribution_points;
 use crate::tls::reason::Code;
 
 pub(super) const RULES: &[Rule] = &[
@@ -140,7 +141,7 @@ fn policy_mapping(reading: &Reading<'_>) -> Broken {
 
 fn distribution_point(reading: &Reading<'_>) -> Broken {
     let has_empty = |extension| {
-        forms::distribution_points(extension).is_ok_and(|points| {
+        distribution_points(extension).is_ok_and(|points| {
             points.iter().any(|fields| {
                 !fields.iter().any(|field| {
                     matches!(numbered(field), Some((TagNumber::N0 | TagNumber::N2, _)))

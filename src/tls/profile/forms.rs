@@ -9,8 +9,10 @@ use x509_cert::der::{self, Decode, Tag, TagNumber, Tagged};
 use x509_cert::ext::pkix::{BasicConstraints, KeyUsage, SubjectKeyIdentifier};
 
 use super::constraints;
-use super::general_name::{self, GeneralName};
-use super::reading::{AuthorityKeyId, elements, sequence};
+use super::reading::AuthorityKeyId;
+use crate::tls::general_name::{self, GeneralName};
+use crate::tls::layout::{elements, sequence};
+use crate::tls::places::{access, distribution_points};
 
 pub(super) type Form = (ObjectIdentifier, &'static str, fn(&[u8]) -> der::Result<()>);
 
@@ -79,12 +81,12 @@ pub(super) const FORMS: &[Form] = &[
     (
         rfc5280::ID_PE_AUTHORITY_INFO_ACCESS,
         "authorityInfoAccess",
-        |der| access(der).map(drop),
+        |der| some(!access(der)?.is_empty()),
     ),
     (
         rfc5280::ID_PE_SUBJECT_INFO_ACCESS,
         "subjectInfoAccess",
-        |der| access(der).map(drop),
+        |der| some(!access(der)?.is_empty()),
     ),
 ];
 
@@ -114,20 +116,6 @@ pub(super) fn mappings(der: &[u8]) -> der::Result<Vec<[ObjectIdentifier; 2]>> {
     mappings.into_iter().map(read).collect()
 }
 
-/// The descriptions of an access extension, at least one (RFC 5280 §4.2.2).
-pub(super) fn access(der: &[u8]) -> der::Result<Vec<GeneralName<'_>>> {
-    let descriptions = sequence(AnyRef::from_der(der)?)?;
-    some(!descriptions.is_empty())?;
-    let read = |description| match sequence(description)?.as_slice() {
-        [method, location] => {
-            method.decode_as::<ObjectIdentifier>()?;
-            GeneralName::read(*location)
-        }
-        _ => Err(Tag::Sequence.length_error()),
-    };
-    descriptions.into_iter().map(read).collect()
-}
-
 fn names(der: &[u8]) -> der::Result<()> {
     for name in GeneralName::list(der)? {
         let is_good = match name {
@@ -135,17 +123,11 @@ fn names(der: &[u8]) -> der::Result<()> {
             GeneralName::Email(text) | GeneralName::Dns(text) | GeneralName::Uri(text) => {
                 Ia5StringRef::new(text).is_ok()
             }
-            GeneralName::Address(_) | GeneralName::Other => true,
+            GeneralName::Address(_) | GeneralName::Other(..) => true,
         };
         some(is_good)?;
     }
     Ok(())
-}
-
-/// The fields of each distribution point (RFC 5280 §4.2.1.13).
-pub(super) fn distribution_points(der: &[u8]) -> der::Result<Vec<Vec<AnyRef<'_>>>> {
-    let points = sequence(AnyRef::from_der(der)?)?;
-    points.into_iter().map(sequence).collect()
 }
 
 fn read_points(der: &[u8]) -> der::Result<()> {

@@ -4,16 +4,16 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 use psl::Psl as _;
 use x509_cert::der::oid::db::rfc4519;
 use x509_cert::der::oid::db::rfc5280::ID_CE_SUBJECT_ALT_NAME;
 use x509_cert::der::{Tag, Tagged};
 
-use super::general_name::GeneralName;
 use super::reading::Reading;
 use super::{Broken, Check, Level, Rule, punycode, syntax};
+use crate::tls::general_name::{GeneralName, address};
 use crate::tls::hostname::{self, is_number};
 use crate::tls::reason::Code;
 use crate::tls::shown::Shown;
@@ -304,12 +304,6 @@ fn common_names<'a>(reading: &Reading<'a>) -> impl Iterator<Item = Option<&'a st
             Tag::BmpString => None,
             _ => std::str::from_utf8(attribute.value.value()).ok(),
         })
-}
-
-fn address(octets: &[u8]) -> Option<IpAddr> {
-    let v4 = <[u8; 4]>::try_from(octets).map(|octets| IpAddr::from(Ipv4Addr::from(octets)));
-    let v6 = || <[u8; 16]>::try_from(octets).map(|octets| IpAddr::from(Ipv6Addr::from(octets)));
-    v4.or_else(|_| v6()).ok()
 }
 
 /// What stands behind `xn--`.

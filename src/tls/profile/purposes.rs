@@ -3,10 +3,10 @@
 use x509_cert::der::asn1::ObjectIdentifier;
 use x509_cert::der::oid::db::rfc5280;
 
-use super::forms;
-use super::general_name::GeneralName;
 use super::reading::Reading;
 use super::{Broken, Check, Level, Rule, syntax};
+use crate::tls::general_name::GeneralName;
+use crate::tls::places;
 use crate::tls::reason::Code;
 use crate::tls::shown::Shown;
 
@@ -127,17 +127,19 @@ fn aia_uri(reading: &Reading<'_>) -> Broken {
         .certificate
         .extension(rfc5280::ID_PE_AUTHORITY_INFO_ACCESS)?;
     // What cannot be read breaks the rule on the form of extensions.
-    let locations = forms::access(access).ok()?;
-    locations.into_iter().find_map(|location| match location {
-        GeneralName::Uri(uri) => {
-            let uri = String::from_utf8_lossy(uri);
-            (!syntax::is_uri(&uri))
-                .then(|| format!("has \"{}\" in its authorityInfoAccess", Shown(&uri)))
-        }
-        _ => reading
-            .claims_public_trust
-            .then(|| "has something other than a URI in its authorityInfoAccess".into()),
-    })
+    let locations = places::access(access).ok()?;
+    locations
+        .into_iter()
+        .find_map(|(_, location)| match location {
+            GeneralName::Uri(uri) => {
+                let uri = String::from_utf8_lossy(uri);
+                (!syntax::is_uri(&uri))
+                    .then(|| format!("has \"{}\" in its authorityInfoAccess", Shown(&uri)))
+            }
+            _ => reading
+                .claims_public_trust
+                .then(|| "has something other than a URI in its authorityInfoAccess".into()),
+        })
 }
 
 /// What BR 7.1.2.7.10 says MUST NOT be there.

@@ -5,11 +5,12 @@ use std::cell::OnceCell;
 use x509_cert::der::asn1::{AnyRef, ObjectIdentifier};
 use x509_cert::der::oid::AssociatedOid as _;
 use x509_cert::der::oid::db::rfc5280;
-use x509_cert::der::{self, Decode, Reader as _, SliceReader, Tag, TagNumber, Tagged};
+use x509_cert::der::{self, Decode, Tag, TagNumber, Tagged};
 use x509_cert::ext::pkix::BasicConstraints;
 
-use super::general_name::GeneralName;
 use crate::tls::certificate::Certificate;
+use crate::tls::general_name::GeneralName;
+use crate::tls::layout::sequence;
 
 /// A certificate that rules are applied to.
 pub(super) struct Reading<'a> {
@@ -140,20 +141,4 @@ impl<'a> AuthorityKeyId<'a> {
         }
         Ok(id)
     }
-}
-
-/// The elements of a SEQUENCE.
-pub(super) fn sequence(element: AnyRef<'_>) -> der::Result<Vec<AnyRef<'_>>> {
-    element.tag().assert_eq(Tag::Sequence)?;
-    elements(element.value())
-}
-
-/// Elements that follow each other, to the end.
-pub(super) fn elements(content: &[u8]) -> der::Result<Vec<AnyRef<'_>>> {
-    let mut reader = SliceReader::new(content)?;
-    let mut elements = Vec::new();
-    while !reader.is_finished() {
-        elements.push(AnyRef::decode(&mut reader)?);
-    }
-    Ok(elements)
 }

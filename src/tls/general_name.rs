@@ -1,9 +1,11 @@
-//! A GeneralName (RFC 5280 §4.2.1.6), as far as a rule looks into it.
+//! A GeneralName (RFC 5280 §4.2.1.6), by its kind.
+
+use std::net::IpAddr;
 
 use x509_cert::der::asn1::AnyRef;
 use x509_cert::der::{self, Decode, Tag, TagNumber, Tagged};
 
-use super::reading::{elements, sequence};
+use super::layout::{elements, sequence};
 
 /// What stands in a subjectAltName, a name constraint or where something is to be had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,8 +16,8 @@ pub(super) enum GeneralName<'a> {
     Address(&'a [u8]),
     /// A Name, not looked into.
     Directory(&'a [u8]),
-    /// otherName, x400Address, ediPartyName, registeredID.
-    Other,
+    /// otherName, x400Address, ediPartyName, registeredID, by its number.
+    Other(TagNumber, &'a [u8]),
 }
 
 impl<'a> GeneralName<'a> {
@@ -35,7 +37,7 @@ impl<'a> GeneralName<'a> {
             (TagNumber::N6, false) => Self::Uri(value),
             (TagNumber::N7, false) => Self::Address(value),
             (TagNumber::N0 | TagNumber::N3 | TagNumber::N5, true) | (TagNumber::N8, false) => {
-                Self::Other
+                Self::Other(number, value)
             }
             _ => return Err(element.tag().value_error()),
         })
@@ -54,6 +56,13 @@ impl<'a> GeneralName<'a> {
             false => names.into_iter().map(Self::read).collect(),
         }
     }
+}
+
+/// An iPAddress, if it is of 4 or 16 bytes.
+pub(super) fn address(octets: &[u8]) -> Option<IpAddr> {
+    let v4 = <[u8; 4]>::try_from(octets).map(IpAddr::from);
+    v4.or_else(|_| <[u8; 16]>::try_from(octets).map(IpAddr::from))
+        .ok()
 }
 
 /// Whether this is a Name in DER: a sequence of sets of pairs of a type and a value.
