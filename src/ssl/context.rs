@@ -144,7 +144,7 @@ impl SslContext {
         }
         match cadata {
             Some(CaData::Pem(pem)) => roots = roots.add_pem(pem)?,
-            Some(CaData::Der(der)) => roots = roots.add_der(der)?,
+            Some(CaData::Der(der)) => roots = roots.add_der_concatenated(der)?,
             None => {}
         }
         Ok(self.with(|terms| terms.roots = Some(roots)))

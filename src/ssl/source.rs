@@ -62,7 +62,7 @@ impl fmt::Debug for Pem {
 pub enum CaData<'a> {
     /// Certificates in PEM; what stands around them is passed over.
     Pem(&'a str),
-    /// A certificate in DER.
+    /// Certificates in DER, one after the other.
     Der(&'a [u8]),
 }
 
