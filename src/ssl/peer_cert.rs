@@ -23,7 +23,7 @@ pub fn getpeercert(certificate: &Certificate) -> PeerCert {
         subject: sequence(&certificate.subject_name()),
         issuer: sequence(&certificate.issuer_name()),
         version: certificate.version(),
-        serial_number: certificate.serial(),
+        serial_number: serial_number(certificate),
         not_before: written(certificate.not_before()),
         not_after: written(certificate.not_after()),
         subject_alt_name: alternatives.map(|names| names.into_iter().map(pair).collect()),
@@ -39,10 +39,12 @@ pub fn getpeercert(certificate: &Certificate) -> PeerCert {
 /// [`Debug`](fmt::Debug) and [`Display`](fmt::Display) escape and cut them. By the feature `json`
 /// it is the document that `json.dumps` made of Python's dict.
 ///
-/// Where Python raised an error over the whole certificate, only what cannot be read is missing
-/// here: an attribute that is no text is written as RFC 4514 §2.4 does, `#` and its DER in
+/// Where one entry cost Python the whole extension, or the whole certificate, only what cannot be
+/// read is missing here: an attribute that is no text is written as RFC 4514 §2.4 does, `#` and its DER in
 /// hexadecimal, and an alternative name that cannot be read is `<invalid>`, which Python had for
 /// addresses alone. An extension that stands there twice (RFC 5280 §4.2 forbids it) is not read.
+/// OpenSSL came to know names of attributes and kinds of `othername` from one version to the next;
+/// here they are those of [`Attribute::name`], and `<unsupported>`.
 #[derive(Clone, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "json", derive(serde::Serialize))]
 #[cfg_attr(feature = "json", serde(rename_all = "camelCase"))]
@@ -171,6 +173,26 @@ fn sequence(name: &DistinguishedName) -> RdnSequence {
     name.relative_names()
         .map(|attributes| attributes.iter().map(pair).collect())
         .collect()
+}
+
+/// A negative one is written by its magnitude, with a minus: RFC 5280 §4.1.2.2 forbids it, but not
+/// every CA obeys.
+fn serial_number(certificate: &Certificate) -> String {
+    let octets = certificate.serial_octets();
+    if octets.first().is_none_or(|first| *first < 0x80) {
+        return certificate.serial();
+    }
+    // Two's complement (X.690 §8.3.3): all bits turned, and one more.
+    let mut magnitude: Vec<u8> = octets.iter().map(|octet| !octet).collect();
+    for octet in magnitude.iter_mut().rev() {
+        *octet = octet.wrapping_add(1);
+        if *octet > 0 {
+            break;
+        }
+    }
+    let zeros = magnitude.iter().take_while(|octet| **octet == 0).count();
+    let digits = hex(magnitude.get(zeros..).unwrap_or_default());
+    format!("-{}", digits.to_ascii_uppercase())
 }
 
 fn pair(name: AlternativeName) -> AltName {

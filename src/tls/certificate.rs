@@ -78,7 +78,7 @@ impl Certificate {
 
     /// The serial number, in upper-case hexadecimal.
     pub fn serial(&self) -> String {
-        let bytes = self.tbs().serial_number.as_bytes();
+        let bytes = self.serial_octets();
         // The zero that only keeps the number positive (X.690 §8.3.3).
         let digits = match bytes {
             [0, rest @ ..] if !rest.is_empty() => rest,
@@ -151,6 +151,11 @@ impl Certificate {
     /// that is not known.
     pub fn signature_algorithm(&self) -> String {
         algorithm_name(self.0.parsed.signature_algorithm.oid)
+    }
+
+    /// The serial number as it stands there: an integer, and negative if its first bit is set.
+    pub(crate) fn serial_octets(&self) -> &[u8] {
+        self.tbs().serial_number.as_bytes()
     }
 
     /// The certificate as rustls and webpki take it.

@@ -148,8 +148,7 @@ impl fmt::Display for Listed<'_> {
     }
 }
 
-/// The text of a value. As OpenSSL reads them, the older forms are of Latin letters, one a byte, and
-/// dates stand for themselves.
+/// The text of a value. The older forms are of Latin letters, one a byte, as OpenSSL reads them.
 fn text(value: AnyRef<'_>) -> Option<String> {
     let bytes = value.value();
     match value.tag() {
@@ -158,9 +157,7 @@ fn text(value: AnyRef<'_>) -> Option<String> {
         | Tag::Ia5String
         | Tag::TeletexString
         | Tag::NumericString
-        | Tag::VisibleString
-        | Tag::UtcTime
-        | Tag::GeneralizedTime => Some(bytes.iter().copied().map(char::from).collect()),
+        | Tag::VisibleString => Some(bytes.iter().copied().map(char::from).collect()),
         Tag::BmpString => {
             let letters = bytes.chunks(2).map(|unit| match unit {
                 [high, low] => char::from_u32(u16::from_be_bytes([*high, *low]).into()),

@@ -4,11 +4,16 @@
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
     reason = "what fails here fails a test"
 )]
 
 #[path = "../support/child.rs"]
 mod child;
+#[expect(dead_code, reason = "the profile needs more of it")]
+#[path = "../support/mint.rs"]
+mod mint;
 #[path = "../support/scratch.rs"]
 mod scratch;
 #[expect(dead_code, reason = "the tests of HTTP need more of it")]
@@ -16,6 +21,7 @@ mod scratch;
 mod script;
 
 mod context;
+mod peer_cert;
 mod pem;
 mod sockets;
 mod time;
