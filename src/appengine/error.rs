@@ -36,7 +36,7 @@ pub struct Error {
 }
 
 macro_rules! exceptions {
-    ($($(#[$doc:meta])* $variant:ident, $name:literal, $parent:expr, $is:ident;)*) => {
+    ($($(#[$doc:meta])* $variant:ident $name:literal $(of $parent:ident)? => $is:ident;)*) => {
         /// App Engine's exceptions.
         ///
         /// All but their base, `Error`, which was never raised itself. Which is a kind of which is
@@ -57,7 +57,7 @@ macro_rules! exceptions {
             /// What it is a kind of; `None` if of the base alone.
             pub fn parent(self) -> Option<Self> {
                 match self {
-                    $(Self::$variant => $parent,)*
+                    $(Self::$variant => exceptions!(@parent $($parent)?),)*
                 }
             }
         }
@@ -71,36 +71,38 @@ macro_rules! exceptions {
             )*
         }
     };
+    (@parent) => { None };
+    (@parent $parent:ident) => { Some(Self::$parent) };
 }
 
 exceptions! {
     /// The fetch failed: no connection, a broken reply, or whatever has no exception of its own.
-    DownloadError, "DownloadError", None, is_download_error;
+    DownloadError "DownloadError" => is_download_error;
     /// The reply is not HTTP, contradicts itself, or has a body whose coding is broken.
-    MalformedReplyError, "MalformedReplyError", Some(Self::DownloadError), is_malformed_reply_error;
+    MalformedReplyError "MalformedReplyError" of DownloadError => is_malformed_reply_error;
     /// There were more redirects than are followed.
-    TooManyRedirectsError, "TooManyRedirectsError", Some(Self::DownloadError), is_too_many_redirects_error;
+    TooManyRedirectsError "TooManyRedirectsError" of DownloadError => is_too_many_redirects_error;
     /// The connection was closed before the response was complete.
-    ConnectionClosedError, "ConnectionClosedError", Some(Self::DownloadError), is_connection_closed_error;
+    ConnectionClosedError "ConnectionClosedError" of DownloadError => is_connection_closed_error;
     /// The host's name has no addresses.
     #[doc(alias = "DNSLookupFailedError")]
-    DnsLookupFailedError, "DNSLookupFailedError", Some(Self::DownloadError), is_dns_lookup_failed_error;
+    DnsLookupFailedError "DNSLookupFailedError" of DownloadError => is_dns_lookup_failed_error;
     /// The deadline, or another clock, ran out.
-    DeadlineExceededError, "DeadlineExceededError", Some(Self::DownloadError), is_deadline_exceeded_error;
+    DeadlineExceededError "DeadlineExceededError" of DownloadError => is_deadline_exceeded_error;
     /// The URL may not be fetched, or a redirect led to one that may not.
     #[doc(alias = "InvalidURLError")]
-    InvalidUrlError, "InvalidURLError", None, is_invalid_url_error;
+    InvalidUrlError "InvalidURLError" => is_invalid_url_error;
     /// The payload is larger than its limit.
-    PayloadTooLargeError, "PayloadTooLargeError", Some(Self::InvalidUrlError), is_payload_too_large_error;
+    PayloadTooLargeError "PayloadTooLargeError" of InvalidUrlError => is_payload_too_large_error;
     /// The call was lost here, through no fault of the host's: its runtime went away.
-    InternalTransientError, "InternalTransientError", None, is_internal_transient_error;
+    InternalTransientError "InternalTransientError" => is_internal_transient_error;
     /// The response is larger than its limit; [`Error::response`] has what is within it.
-    ResponseTooLargeError, "ResponseTooLargeError", None, is_response_too_large_error;
+    ResponseTooLargeError "ResponseTooLargeError" => is_response_too_large_error;
     /// The method is none of the six.
-    InvalidMethodError, "InvalidMethodError", None, is_invalid_method_error;
+    InvalidMethodError "InvalidMethodError" => is_invalid_method_error;
     /// The peer did not prove who it is, or does not speak TLS as it must.
     #[doc(alias = "SSLCertificateError")]
-    SslCertificateError, "SSLCertificateError", None, is_ssl_certificate_error;
+    SslCertificateError "SSLCertificateError" => is_ssl_certificate_error;
 }
 
 impl Exception {
@@ -121,7 +123,8 @@ impl Error {
         &self.cause
     }
 
-    /// What of a response that is too large was within the limit.
+    /// What of a response that is too large was within the limit. There is none if it was on the
+    /// wire that it went beyond its limit, and decoded to less.
     pub fn response(&self) -> Option<&FetchResult> {
         self.response.as_ref()
     }
@@ -153,6 +156,13 @@ impl Error {
 impl From<crate::Error> for Error {
     fn from(cause: crate::Error) -> Self {
         Self::of(Exception::from(cause.kind()), cause)
+    }
+}
+
+/// The cause: for code that fetches by both names, and leaves its errors to `?`.
+impl From<Error> for crate::Error {
+    fn from(error: Error) -> Self {
+        error.cause
     }
 }
 
@@ -209,5 +219,74 @@ impl fmt::Debug for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         Some(&self.cause)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    macro_rules! table {
+        ($($kind:ident => $exception:ident;)+) => {
+            /// A kind that has no row does not compile.
+            fn expected(kind: ErrorKind) -> Exception {
+                match kind { $(ErrorKind::$kind => Exception::$exception,)+ }
+            }
+
+            const KINDS: &[ErrorKind] = &[$(ErrorKind::$kind,)+];
+        };
+    }
+
+    table! {
+        AddressRefused => InvalidUrlError;
+        Certificate => SslCertificateError;
+        Config => DownloadError;
+        Connect => DownloadError;
+        ConnectionClosed => ConnectionClosedError;
+        Deadline => DeadlineExceededError;
+        Decode => MalformedReplyError;
+        Dns => DnsLookupFailedError;
+        InvalidRequest => DownloadError;
+        InvalidUrl => InvalidUrlError;
+        MalformedReply => MalformedReplyError;
+        Payload => DownloadError;
+        PayloadTooLarge => PayloadTooLargeError;
+        Proxy => DownloadError;
+        RedirectRefused => InvalidUrlError;
+        ResponseTooLarge => ResponseTooLargeError;
+        Status => DownloadError;
+        Tls => SslCertificateError;
+        TooManyRedirects => TooManyRedirectsError;
+    }
+
+    #[test]
+    fn every_kind_is_one_exception_and_the_cause_comes_back() {
+        for kind in KINDS {
+            let error = Error::from(crate::Error::new(*kind, "because of this"));
+            assert_eq!(error.exception(), expected(*kind), "{kind:?}");
+            let name = expected(*kind).name();
+            assert_eq!(error.to_string(), format!("{name}: because of this"));
+            assert!(error.response().is_none());
+            let cause = crate::Error::from(error);
+            assert_eq!(
+                (cause.kind(), cause.to_string().as_str()),
+                (*kind, "because of this")
+            );
+        }
+    }
+
+    #[test]
+    fn what_has_no_kind_of_its_own() {
+        let cause = || crate::Error::new(ErrorKind::Config, "because of this");
+        for (error, expected) in [
+            (
+                Error::invalid_method(cause()),
+                Exception::InvalidMethodError,
+            ),
+            (Error::lost(cause()), Exception::InternalTransientError),
+        ] {
+            assert_eq!(error.exception(), expected);
+            assert_eq!(error.cause().kind(), ErrorKind::Config);
+        }
     }
 }

@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::StatusCode;
+use http::header::CONTENT_TYPE;
 use url::Url;
 
 use super::headers::Headers;
 use crate::body::Content;
+use crate::charset::decode_text;
 use crate::timings::Timings;
 use crate::tls::{Peer, Verdict};
 
@@ -41,9 +43,17 @@ impl FetchResult {
         }))
     }
 
-    /// The body, decoded.
+    /// The body, decoded. To a parser it is a `&[u8]`: what was `json.loads(result.content)` is
+    /// `serde_json::from_slice(result.content())`.
     pub fn content(&self) -> &Bytes {
         &self.0.content.bytes
+    }
+
+    /// The content as text, in the charset that Content-Type names (feature `charset`), or UTF-8.
+    /// What cannot be decoded becomes U+FFFD, where Python's `result.content.decode()` raised.
+    pub fn text(&self) -> String {
+        let content_type = self.headers().uncombined().get(CONTENT_TYPE);
+        decode_text(content_type, self.content().clone())
     }
 
     /// The status, 100 to 999. None of them is an error.
