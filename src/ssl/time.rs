@@ -15,9 +15,9 @@ use crate::tls::shown::Shown;
 /// digit or two, the hour, minute and second have two, the year four, from 0001 to 9999; between
 /// them are spaces. The zone is GMT and nothing else.
 ///
-/// Python forgave what is no time in a certificate (RFC 5280 §4.1.2.5): a second 60 or 61, and Feb
-/// 29 in any year, of which it made Mar 1. These are refused here, and so are `gmt` and digits that
-/// are left out.
+/// Python forgave what is no time of a certificate (RFC 5280 §4.1.2.5): a second 60 or 61, and a
+/// day that the month has not, such as Feb 29 in any year, of which it made Mar 1. These are
+/// refused here, and so are `gmt`, tabs, and hours, minutes and seconds of one digit.
 ///
 /// # Errors
 ///
@@ -109,3 +109,23 @@ const MONTHS: [&str; 12] = [
 const CYCLE_YEARS: u16 = 400;
 /// 97 of these years have a day more.
 const CYCLE_SECONDS: i64 = (400 * 365 + 97) * 24 * 60 * 60;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read() {
+        // Steps that meet every hour, day and month, to the end of the year 9999.
+        let moments = (0..253_402_300_800).step_by(1_009 * 24 * 60 * 60 + 59 * 61);
+        for seconds in moments.chain([951_782_400, 253_402_300_799]) {
+            let moment = UNIX_EPOCH + Duration::from_secs(seconds);
+            let text = written(moment);
+            assert_eq!(text.len(), "Jan  5 09:34:43 2018 GMT".len(), "{text}");
+            assert_eq!(cert_time_to_seconds(&text), Ok(seconds as i64), "{text}");
+        }
+        assert_eq!(written(UNIX_EPOCH), "Jan  1 00:00:00 1970 GMT");
+    }
+}
