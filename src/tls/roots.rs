@@ -689,6 +689,49 @@ mod tests {
     }
 
     #[test]
+    fn der_one_after_the_other_is_added_whole_or_not_at_all() {
+        let [a, b, c] = ["a", "b", "c"].map(ca);
+        let before = RootStore::empty().add_der(&a.der).unwrap();
+        let add = |parts: &[&[u8]]| before.clone().add_der_concatenated(parts.concat());
+
+        let all = add(&[&b.der, &a.der, &c.der, &b.der]).unwrap();
+        assert_eq!(subjects(&all), ["CN=a", "CN=b", "CN=c"]);
+        assert_eq!(subjects(&add(&[&b.der]).unwrap()), ["CN=a", "CN=b"]);
+        assert_eq!(all.trust_anchors().len(), 3);
+
+        let key = b.key.serialize_der();
+        for (parts, expected) in [
+            (&[][..], "bytes: it is empty"),
+            (&[b.pem.as_bytes()], "bytes: it is PEM and DER was expected"),
+            (&[b"junk", &b.der], "bytes: it is neither DER nor PEM"),
+            (&[&b.der, b"junk"], "entry 2: the certificate cannot serve"),
+            (&[&b.der, b"\n"], "entry 2: the certificate cannot serve"),
+            (&[&b.der, &[0]], "entry 2: the certificate cannot serve"),
+            (
+                &[&b.der, b.pem.as_bytes()],
+                "entry 2: the certificate cannot serve",
+            ),
+            (
+                &[&b.der, &c.der[..99]],
+                "entry 2: the certificate cannot serve",
+            ),
+            (
+                &[&b.der, &c.der, &[0x30, 3, 2, 1, 5]],
+                "entry 3: the certificate cannot serve",
+            ),
+            (
+                &[&[0x30, 3, 2, 1, 5], &b.der],
+                "entry 1: the certificate cannot serve",
+            ),
+            (&[&b.der, &key], "entry 2: it is a private key"),
+        ] {
+            let message = refusal(add(parts));
+            assert!(message.contains(expected), "{message}");
+        }
+        assert_eq!(subjects(&before), ["CN=a"]);
+    }
+
+    #[test]
     fn what_is_of_no_use_beside_the_usable_is_skipped() {
         let store = RootStore::empty()
             .add_pem(format!("{JUNK}{CRL}{}", ca("a").pem))
