@@ -1,7 +1,11 @@
 //! `match_hostname` beside Python's: each pair that its versions, or OpenSSL, judged in their own
 //! ways, and our answer. Where that is not Python 2.7's, the row says why.
 #![cfg(feature = "lab")]
-#![expect(clippy::unwrap_used, reason = "what fails here fails a test")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "what fails here fails a test"
+)]
 
 #[expect(dead_code, reason = "the profile needs more of it")]
 #[path = "support/mint.rs"]

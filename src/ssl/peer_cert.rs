@@ -17,6 +17,22 @@ use crate::tls::{AlternativeName, Attribute, Certificate, DistinguishedName};
 /// Python had an empty dict for a peer that it did not verify. Whether a peer is verified is told
 /// by the [`Verdict`](crate::Verdict), and who the certificate is for by
 /// [`match_hostname`](super::match_hostname): nothing that is here may be taken for it.
+///
+/// # Examples
+///
+/// ```no_run
+/// use urlfetch::ssl::{cert_time_to_seconds, getpeercert};
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let response = urlfetch::fetch("https://example.com/").await?;
+/// if let Some(certificate) = response.peer().and_then(|peer| peer.chain().first()) {
+///     let peer_cert = getpeercert(certificate);
+///     println!("{peer_cert}");
+///     println!("{}", cert_time_to_seconds(&peer_cert.not_after)?);
+/// }
+/// # Ok(())
+/// # }
+/// ```
 pub fn getpeercert(certificate: &Certificate) -> PeerCert {
     let alternatives = certificate.alternative_names();
     PeerCert {

@@ -30,8 +30,11 @@ use super::shown::{Shown, ShownSentence, hex};
 /// Cheap to clone. Two are equal if their DER is.
 ///
 /// Nothing here says that the certificate is to be trusted: its texts are what its author wrote.
-/// Those returned for people to read are escaped and cut at 253 characters;
-/// [`dns_names`](Self::dns_names) are as in the certificate.
+/// Those returned for people to read, such as [`subject`](Self::subject), are escaped and cut at 253
+/// characters. What is data is as it stands there, unchecked and as long as it is:
+/// [`subject_name`](Self::subject_name), [`dns_names`](Self::dns_names),
+/// [`alternative_names`](Self::alternative_names), the URLs. In Python's shape all of it is given by
+/// [`getpeercert`](crate::ssl::getpeercert).
 #[derive(Clone)]
 pub struct Certificate(Arc<Inner>);
 
