@@ -90,7 +90,8 @@ impl SslContext {
         self.with(|terms| terms.verify_mode = mode)
     }
 
-    /// Whether the certificate must be the host's, and not anybody's; it must unless said otherwise.
+    /// Whether the certificate must be the host's, and not just anybody's; it must unless said
+    /// otherwise.
     ///
     /// It can be turned off together with [`verify_mode`](Self::verify_mode) only. A certificate
     /// that is signed and somebody else's is what everybody can have who stands between.
@@ -109,8 +110,8 @@ impl SslContext {
         Ok(self.with(|terms| terms.oldest = oldest))
     }
 
-    /// Trusts these CAs, in place of the platform's: of a PEM file, of all PEM files in a folder, and
-    /// in memory. What was loaded before stays.
+    /// Trusts these CAs, in place of the platform's: of a PEM file, of all PEM files in a folder,
+    /// and in memory. What was loaded before stays.
     ///
     /// A folder's files may have any name, and not only those that OpenSSL gives them. It is read
     /// at once: within async code, call this where blocking is allowed.
@@ -167,8 +168,8 @@ impl SslContext {
         Ok(self.with(|terms| terms.roots = Some(roots)))
     }
 
-    /// Our own certificate, for servers that ask for one, and its key, which may be in one file with
-    /// it: then that is named once.
+    /// Our own certificate, for servers that ask for one, and its key, which may be in one file
+    /// with it: then that is named once.
     ///
     /// There is no password: a key that is encrypted has to be decrypted before.
     ///
@@ -189,8 +190,8 @@ impl SslContext {
     }
 
     /// Prepares a TLS stream over one that is open already. The handshake begins when it is
-    /// awaited, and the peer is verified to be `server_hostname`, which in Python could be left out,
-    /// and the name with it. It is what [`Client::wrap`] does, and its warnings hold.
+    /// awaited, and the peer is verified to be `server_hostname`, which in Python could be left
+    /// out, and with it the check. It is what [`Client::wrap`] does, and its warnings hold.
     ///
     /// # Errors
     ///

@@ -10,8 +10,8 @@ use super::{CertReqs, Pem, Protocol, SslContext, create_default_context};
 use crate::error::{Error, ErrorKind, Result};
 use crate::tls::TlsStream;
 
-/// Prepares a TLS stream over one that is open already. The handshake begins when it is awaited, and
-/// the peer is verified to be `server_hostname`.
+/// Prepares a TLS stream over one that is open already. The handshake begins when it is awaited,
+/// and the peer is verified to be `server_hostname`.
 ///
 /// Python's had no name to verify, and verified nothing unless told to. App Engine's demanded
 /// `ca_certs`; here the platform's roots stand in for it.

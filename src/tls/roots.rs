@@ -205,10 +205,8 @@ impl RootStore {
     pub(crate) fn and(mut self, other: &Self) -> Self {
         let held = Arc::make_mut(&mut self.0);
         for (anchor, trusted) in other.0.anchors.iter().zip(&other.0.trusted) {
-            if held
-                .known
-                .insert(anchor.certificate().certificate_der().clone())
-            {
+            let der = anchor.certificate().certificate_der();
+            if held.known.insert(der.clone()) {
                 held.anchors.push(anchor.clone());
                 held.trusted.push(trusted.clone());
             }
@@ -537,6 +535,24 @@ mod tests {
         assert_eq!(store.anchors().next().unwrap().certificate().der(), a.der);
         assert_eq!(format!("{store:?}"), "RootStore { anchors: 6, skipped: 0 }");
         assert!(RootStore::empty().is_empty());
+    }
+
+    #[test]
+    fn two_stores_are_one_with_the_anchors_of_both() {
+        let [a, b, c] = ["a", "b", "c"].map(ca);
+        let scratch = Scratch::new();
+        let file = scratch.file("bc.pem", &format!("{}{CRL}{}", b.pem, c.pem));
+        let first = RootStore::empty().add_pem(&a.pem).unwrap();
+        let first = first.add_pem_reader(b.pem.as_bytes()).unwrap();
+        let second = RootStore::empty().add_pem_file(&file).unwrap();
+        let both = first.clone().and(&second);
+        assert_eq!(subjects(&both), ["CN=a", "CN=b", "CN=c"]);
+        assert_eq!(sources(&both), ["bytes", "reader", file.to_str().unwrap()]);
+        assert_eq!(both.skipped(), second.skipped());
+        let trusted = [first.trust_anchors(), &second.trust_anchors()[1..]].concat();
+        assert_eq!(both.trust_anchors(), trusted);
+        assert_eq!((first.len(), second.len()), (2, 2));
+        assert_eq!(second.skipped().len(), 1);
     }
 
     #[test]

@@ -397,6 +397,17 @@ fn default_certs_are_those_of_the_environment() {
     });
 }
 
+#[test]
+fn default_certs_come_to_those_that_were_loaded() {
+    let test = "context::default_certs_come_to_those_that_were_loaded";
+    alone(test, [("SSL_CERT_FILE", "ca.pem")], || async {
+        fs::write("ca.pem", other_ca().pem()).unwrap();
+        let lab = Lab::start().await.unwrap();
+        let context = trusting(&lab).load_default_certs().unwrap();
+        wrap(&lab, &context, Scenario::Good).await.unwrap();
+    });
+}
+
 #[tokio::test]
 async fn one_context_has_one_client_until_it_is_changed() {
     let lab = Lab::start().await.unwrap();
