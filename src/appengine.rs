@@ -44,6 +44,7 @@ mod error;
 mod fetch;
 mod headers;
 mod method;
+mod places;
 mod result;
 mod rpc;
 mod service;

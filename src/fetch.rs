@@ -22,7 +22,7 @@ use crate::payload::Payload;
 use crate::redirect;
 use crate::request::Asked;
 use crate::response::{Hop, Response};
-use crate::timings::Timings;
+use crate::timings::{Phase, Timings};
 use crate::tls::demand::Demand;
 use crate::trace;
 
@@ -119,6 +119,10 @@ impl Fetch {
         let (budget, deadline_is_set) = shared.limits.budget(options.deadline);
         let started = options.started.unwrap_or_else(Instant::now);
         let deadline = Deadline::from(started, Clock::Total, budget);
+        let mut timings = Timings::default();
+        if let Some(queued) = options.queued {
+            timings.add(Phase::Queued, queued);
+        }
         Ok(Self {
             asker: Asker::Caller,
             demand,
@@ -131,7 +135,7 @@ impl Fetch {
                 .or(shared.limits.max_response_size),
             decodes,
             began: deadline.starts(),
-            timings: Timings::default(),
+            timings,
             earlier: Timings::default(),
             asked,
         })
@@ -423,7 +427,9 @@ mod tests {
             tokio::time::advance(Duration::from_secs(waited)).await;
             let begun = Instant::now();
             let fetch = client.fetch(&url).deadline(Duration::from_secs(5));
-            let error = fetch.started(called).await.unwrap_err();
+            let queued = (waited > 0).then_some(Duration::from_secs(waited));
+            let error = fetch.started(called, queued).await.unwrap_err();
+            assert_eq!(error.timings().queued(), queued);
             assert_eq!(error.kind(), ErrorKind::Deadline);
             assert!(error.to_string().starts_with("the deadline of 5s ended"));
             assert_eq!(begun.elapsed().as_secs(), left, "{waited}");

@@ -65,6 +65,8 @@ pub(crate) struct Options {
     pub(crate) validate_certificate: Option<bool>,
     /// When the deadline began, if that was before the fetch does.
     pub(crate) started: Option<Instant>,
+    /// How long it has waited for its turn since, if it had to.
+    pub(crate) queued: Option<Duration>,
 }
 
 impl RequestBuilder {
@@ -276,9 +278,13 @@ impl RequestBuilder {
         }
     }
 
-    /// The deadline began then, before the fetch does: it waits for its turn first.
-    pub(crate) fn started(self, at: Instant) -> Self {
-        self.set(|options| options.started = Some(at))
+    /// The deadline began then, before the fetch does, and there was a wait for its turn if so long
+    /// a time is given.
+    pub(crate) fn started(self, at: Instant, queued: Option<Duration>) -> Self {
+        self.set(|options| {
+            options.started = Some(at);
+            options.queued = queued;
+        })
     }
 
     fn with(mut self, change: impl FnOnce(&mut Asked) -> Result<()>) -> Self {

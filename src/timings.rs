@@ -14,8 +14,9 @@ use tokio::time::Instant;
 #[non_exhaustive]
 pub enum Phase {
     /// Waiting for a place: for another call's dial to the same host to end, for one of as many
-    /// connections as there may be, for an HTTP/2 server that takes no more requests at once, or
-    /// for the roots to be loaded.
+    /// connections as there may be, for an HTTP/2 server that takes no more requests at once, for
+    /// one among the calls of a [`UrlFetchService`](crate::appengine::UrlFetchService), or for the
+    /// roots to be loaded.
     Queued,
     /// Resolving the host's name to addresses, or a proxy's.
     Dns,
@@ -116,7 +117,8 @@ pub struct Timings {
 impl Timings {
     /// Time spent waiting: for another call's dial to the same host, for a connection or an HTTP/2
     /// stream where there are as many as may be, for an open connection to be done with the request
-    /// before, or for the roots to be loaded.
+    /// before, for a place among the calls of a
+    /// [`UrlFetchService`](crate::appengine::UrlFetchService), or for the roots to be loaded.
     pub fn queued(&self) -> Option<Duration> {
         self.queued
     }

@@ -60,6 +60,9 @@ fn seconds_of(seconds: f64) -> Result<Option<Duration>, Error> {
 /// while `work` runs, not for tasks that `work` spawns: those have none until they set one. One
 /// inside another counts for what is inside. `None` stands for 60 s.
 ///
+/// The call's own deadline counts before that of its Rpc, and either before this one. A default that
+/// cannot be kept, such as -1, is the error of each call that is prepared under it.
+///
 /// # Examples
 ///
 /// ```no_run
@@ -80,7 +83,8 @@ pub fn set_default_fetch_deadline<F: Future>(
     DEFAULT.scope(deadline.into_deadline(), work)
 }
 
-/// The deadline that [`set_default_fetch_deadline`] has set for this part of this task.
+/// The deadline that [`set_default_fetch_deadline`] has set for this part of this task; `None` if
+/// there is none, or what was set cannot be kept.
 pub fn get_default_fetch_deadline() -> Option<Duration> {
     default().ok().flatten()
 }

@@ -14,10 +14,14 @@ use super::deadline::{self, IntoDeadline};
 use super::error::Error;
 use super::headers::Headers;
 use super::method::IntoMethod;
+use super::places::Turn;
 use super::result::FetchResult;
 use super::service::UrlFetchService;
+use crate::client::Client;
 use crate::into_url::IntoUrl;
+use crate::limits::{Clock, Deadline};
 use crate::request::RequestBuilder;
+use crate::timings::Timings;
 
 /// A call that has not begun: it begins when it is awaited, or when
 /// [`make_fetch_call`](super::make_fetch_call) is given it.
@@ -125,44 +129,36 @@ impl Fetch {
         self.set(|asked| asked.validate_certificate = validate.into())
     }
 
-    /// Makes the call. It is what awaiting does, without the box.
+    /// Makes the call, when it is first polled. It is what awaiting does, without the box.
     ///
     /// # Errors
     ///
     /// Any [`Exception`](super::Exception), with its reason. A status such as 404 is none.
-    pub fn send(self) -> impl Future<Output = Result<FetchResult, Error>> + Send {
-        self.started_at(Instant::now())
+    pub async fn send(self) -> Result<FetchResult, Error> {
+        self.begin().await
     }
 
-    /// The same, where the deadline began then.
-    pub(super) async fn started_at(self, started: Instant) -> Result<FetchResult, Error> {
-        let asked = self.asked?;
-        let service = match self.service {
-            Some(service) => service,
-            None => UrlFetchService::process_wide()?,
-        };
-        let deadline = asked.deadline.or(asked.default_deadline);
-        let _place = service.place(started, deadline).await?;
-        let url = asked.url.clone();
-        let allow_truncated = asked.allow_truncated;
-        let mut request = asked.on(service.client().fetch(&url)).started(started);
-        if let Some(deadline) = deadline {
-            request = request.deadline(deadline);
+    /// Begins the call: its deadline starts, and its turn is taken, before the future is polled.
+    pub(super) fn begin(self) -> impl Future<Output = Result<FetchResult, Error>> + Send {
+        let started = Instant::now();
+        let begun = self.asked.and_then(|asked| {
+            let service = match self.service {
+                Some(service) => service,
+                None => UrlFetchService::process_wide()?,
+            };
+            let turn = service.places().turn();
+            let turn = turn.map_err(|error| error.with_url(&asked.url))?;
+            Ok((asked, service, turn))
+        });
+        async move {
+            let (asked, service, turn) = begun?;
+            asked.fetch(started, turn, service.client()).await
         }
-        let response = request.send().await?;
-        let status = response.status();
-        let headers = Headers::new(response.headers().clone());
-        let peer = response.peer().cloned();
-        let final_url = (*response.url() != url).then(|| response.url().clone());
-        let context = response.body.context();
-        let content = response.content().await?;
-        let too_large =
-            (content.was_truncated && !allow_truncated).then(|| context.too_large(&content));
-        let result = FetchResult::new(content, status, headers, final_url, peer);
-        match too_large {
-            Some(cause) => Err(Error::too_large(cause, result)),
-            None => Ok(result),
-        }
+    }
+
+    /// What is called; `None` if it cannot be.
+    pub(super) fn url(&self) -> Option<&Url> {
+        self.asked.as_ref().ok().map(|asked| &asked.url)
     }
 
     /// A deadline for the call if it names none.
@@ -191,6 +187,45 @@ impl Fetch {
 }
 
 impl Asked {
+    async fn fetch(
+        self,
+        started: Instant,
+        turn: Turn,
+        client: &Client,
+    ) -> Result<FetchResult, Error> {
+        let deadline = self.deadline.or(self.default_deadline);
+        let (budget, _) = client.shared().limits.budget(deadline);
+        let ends = Deadline::from(started, Clock::Total, budget);
+        let mut timings = Timings::default();
+        let place = turn.place(ends, &mut timings).await;
+        let _place = place.map_err(|error| {
+            error
+                .with_url(&self.url)
+                .with_timings(timings.since(started))
+        })?;
+        let url = self.url.clone();
+        let allow_truncated = self.allow_truncated;
+        let request = client.fetch(&url).started(started, timings.queued());
+        let mut request = self.on(request);
+        if let Some(deadline) = deadline {
+            request = request.deadline(deadline);
+        }
+        let response = request.send().await?;
+        let status = response.status();
+        let headers = Headers::new(response.headers().clone());
+        let peer = response.peer().cloned();
+        let final_url = (*response.url() != url).then(|| response.url().clone());
+        let context = response.body.context();
+        let content = response.content().await?;
+        let too_large =
+            (content.was_truncated && !allow_truncated).then(|| context.too_large(&content));
+        let result = FetchResult::new(content, status, headers, final_url, peer);
+        match too_large {
+            Some(cause) => Err(Error::too_large(cause, result)),
+            None => Ok(result),
+        }
+    }
+
     fn on(self, mut request: RequestBuilder) -> RequestBuilder {
         for (name, value) in self.headers {
             request = request.header(name, value);

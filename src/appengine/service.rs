@@ -1,20 +1,14 @@
 //! The service behind the calls: a client, and how many of its calls run at once.
 
 use std::fmt;
-use std::pin::pin;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
-
-use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio::time::Instant;
 
 use super::error::Error;
 use super::fetch::Fetch;
-use crate::client::{Client, in_one_runtime};
-use crate::error::ErrorKind;
+use super::places::Places;
+use crate::client::Client;
 use crate::into_url::IntoUrl;
-use crate::limits::{Clock, Deadline, Limits};
-use crate::timings::Phase;
+use crate::limits::Limits;
 
 /// App Engine's calls on a client of your own, for roots, an identity, a proxy or limits that are
 /// not the default. Cloning is cheap and shares the client and its places.
@@ -40,7 +34,7 @@ use crate::timings::Phase;
 #[doc(alias = "URLFetchService")]
 pub struct UrlFetchService {
     client: Client,
-    places: Arc<Semaphore>,
+    places: Arc<Places>,
 }
 
 impl UrlFetchService {
@@ -49,14 +43,26 @@ impl UrlFetchService {
     pub fn new(client: Client) -> Self {
         Self {
             client,
-            places: Arc::new(Semaphore::new(CALLS)),
+            places: Arc::new(Places::new(CALLS)),
         }
     }
 
-    /// How many calls run at once: 100 unless said otherwise, and one at least. The others queue,
-    /// the first to come is the first to run, and their deadlines run meanwhile.
+    /// How many calls run at once: 100 unless said otherwise, and one at least. The others queue.
+    ///
+    /// The first to come is the first to run. Deadlines run meanwhile; the wait is
+    /// [`Timings::queued`](crate::Timings::queued), and one that is in vain
+    /// `DeadlineExceededError`. A call has its place until its whole body is there, or until it is
+    /// dropped.
+    ///
+    /// Each tokio runtime has so many places, as it has connections of its own: those of a runtime
+    /// that stands still, such as a current-thread one between two `block_on`s, are kept from
+    /// nobody else. Within a runtime an [`Rpc`](super::Rpc) runs by itself; a call that is awaited
+    /// directly runs when it is polled, so that one that was begun and is polled no more keeps its
+    /// place, or its turn, from those behind it.
+    ///
+    /// Clones made before this keep the places they share.
     pub fn max_in_flight(mut self, most: usize) -> Self {
-        self.places = Arc::new(Semaphore::new(most.clamp(1, Semaphore::MAX_PERMITS)));
+        self.places = Arc::new(Places::new(most));
         self
     }
 
@@ -79,24 +85,8 @@ impl UrlFetchService {
         &self.client
     }
 
-    /// A place among the calls that run, for one that began then and has this deadline, if any.
-    pub(super) async fn place(
-        &self,
-        started: Instant,
-        deadline: Option<Duration>,
-    ) -> Result<SemaphorePermit<'_>, crate::Error> {
-        if let Ok(place) = self.places.try_acquire() {
-            return Ok(place);
-        }
-        let (budget, _) = self.client.shared().limits.budget(deadline);
-        let deadline = Deadline::from(started, Clock::Total, budget);
-        let turn = pin!(async {
-            let place = deadline.run(Phase::Queued, self.places.acquire()).await?;
-            place.map_err(|closed| {
-                crate::Error::new(ErrorKind::Config, "no more calls are made").with_source(closed)
-            })
-        });
-        in_one_runtime(turn, false).await
+    pub(super) fn places(&self) -> &Places {
+        &self.places
     }
 }
 
