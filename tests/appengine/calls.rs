@@ -6,10 +6,10 @@ use urlfetch::appengine::{
     get_default_fetch_deadline, make_fetch_call, set_default_fetch_deadline,
 };
 use urlfetch::lab::{Lab, Scenario};
-use urlfetch::{ErrorKind, Method};
+use urlfetch::{ErrorKind, Identity, Method};
 
 use crate::script::{Received, Server, Then, in_time, reply};
-use crate::{scripted, service_of};
+use crate::{scripted, service, service_of};
 
 #[tokio::test]
 async fn a_call_is_a_fetch_and_an_exception_has_its_reason() {
@@ -108,6 +108,80 @@ async fn a_payload_is_text_or_bytes() {
         assert_eq!(received.header("content-length"), "0");
         assert!(!received.has("content-type"), "{received:?}");
     }
+}
+
+#[tokio::test]
+async fn a_payload_is_dropped_or_a_form_as_the_method_has_it() {
+    const FORM: &str = "application/x-www-form-urlencoded";
+    let server = Server::tls(empty).await;
+    for (method, content_type, arrives, expected) in [
+        (GET, None, false, ""),
+        (HEAD, None, false, ""),
+        (DELETE, None, false, ""),
+        (POST, None, true, FORM),
+        (PUT, None, true, ""),
+        (PATCH, None, true, ""),
+        (POST, Some("text/plain"), true, "text/plain"),
+        (PUT, Some("text/plain"), true, "text/plain"),
+    ] {
+        let call = scripted().fetch(server.url("/")).method(method);
+        let headers = content_type.map(|content_type| ("content-Type", content_type));
+        in_time(call.payload("a=b").headers(headers).send())
+            .await
+            .unwrap();
+        let received = server.last();
+        let payload = if arrives { &b"a=b"[..] } else { b"" };
+        assert_eq!(received.payload, payload, "{received:?}");
+        assert_eq!(received.header("content-type"), expected, "{received:?}");
+    }
+}
+
+/// User-Agent is the app's, or ours; the service's identifier is not put behind it.
+#[tokio::test]
+async fn what_the_service_sets_itself_is_dropped_and_all_else_goes() {
+    let server = Server::tls(empty).await;
+    let call = scripted().fetch(server.url("/")).method(PUT).payload("abc");
+    let call = call.headers([
+        ("content-LENGTH", "7"),
+        ("Host", "other.test"),
+        ("Vary", "x"),
+        ("Via", "x"),
+        ("X-Appengine-Inbound-Appid", "x"),
+        ("X-Forwarded-For", "x"),
+        ("X-ProxyUser-IP", "x"),
+        ("User-Agent", "app/1"),
+        ("X-Appengine-Other", "kept"),
+    ]);
+    in_time(call.send()).await.unwrap();
+    let received = server.last();
+    assert_eq!(received.payload, b"abc");
+    let host = format!("script.test:{}", server.addr.port());
+    for (name, expected) in [
+        ("content-length", "3"),
+        ("host", &host),
+        ("vary", ""),
+        ("via", ""),
+        ("x-appengine-inbound-appid", ""),
+        ("x-forwarded-for", ""),
+        ("x-proxyuser-ip", ""),
+        ("user-agent", "app/1"),
+        ("x-appengine-other", "kept"),
+    ] {
+        assert_eq!(received.header(name), expected, "{name}: {received:?}");
+    }
+}
+
+/// The original had no certificate to show, and let one that was set go unheard.
+#[tokio::test]
+async fn a_service_has_the_identity_of_its_client() {
+    let lab = Lab::start().await.unwrap();
+    let url = lab.url(Scenario::ClientCertificateRequired);
+    let error = service_of(&lab).fetch(&url).await.unwrap_err();
+    assert!(error.is_ssl_certificate_error(), "{error}");
+    let (certificate, key) = lab.client_identity_pem();
+    let identity = Identity::from_pem(certificate, key).unwrap();
+    let service = service(lab.client_builder().unwrap().identity(identity));
+    assert_eq!(service.fetch(&url).await.unwrap().status_code(), 200);
 }
 
 #[tokio::test]

@@ -2,13 +2,14 @@
 //! without its reason.
 
 use std::error::Error as _;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 
+use tokio::net::TcpSocket;
 use urlfetch::appengine::{
     Error, Exception, Fetch, FetchResult, POST, UrlFetchService, create_rpc, make_fetch_call,
 };
 use urlfetch::lab::{Lab, Scenario};
-use urlfetch::{ErrorKind, Limits, Resolve, Resolving};
+use urlfetch::{AddressGuard, ErrorKind, Limits, Resolve, Resolving};
 
 use crate::script::{self, Server, Then, in_time};
 use crate::{scripted, service, service_of};
@@ -108,8 +109,9 @@ fn caught_by(error: &Error) -> [bool; 12] {
 #[tokio::test]
 async fn each_is_provoked_and_has_its_name_and_its_reason() {
     let lab = Lab::start().await.unwrap();
+    let (_held, port) = closed();
     let mut provoked = Vec::new();
-    for (call, exception, reason) in cases(&lab) {
+    for (call, exception, reason) in cases(&lab, port) {
         let error = in_time(call.send()).await.unwrap_err();
         provoked.push(exception);
         assert_is(&error, exception, reason);
@@ -127,7 +129,7 @@ async fn each_is_provoked_and_has_its_name_and_its_reason() {
 }
 
 /// A call, the exception it ends with, and what is said of why.
-fn cases(lab: &Lab) -> Vec<(Fetch, Exception, &'static str)> {
+fn cases(lab: &Lab, closed: u16) -> Vec<(Fetch, Exception, &'static str)> {
     let service = service_of(lab);
     let at = |scenario| service.fetch(lab.url(scenario));
     let small = Limits::app_engine().max_response_size(1000);
@@ -164,7 +166,13 @@ fn cases(lab: &Lab) -> Vec<(Fetch, Exception, &'static str)> {
             DnsLookupFailedError,
             "the directory is closed",
         ),
-        (refused(), DownloadError, "refused"),
+        (refused(closed), DownloadError, "refused"),
+        (
+            by_a_proxy(closed),
+            DownloadError,
+            "could not be used to reach name.test",
+        ),
+        (inside(), InvalidUrlError, "loopback"),
         (
             at(Scenario::ClientCertificateRequired),
             SslCertificateError,
@@ -232,8 +240,37 @@ fn assert_is(error: &Error, exception: Exception, reason: &str) {
 }
 
 #[tokio::test]
+async fn a_reply_that_is_none_is_malformed_or_was_cut_off() {
+    for (reply, exception) in [
+        ("", ConnectionClosedError),
+        ("HTTP/1.1 200", ConnectionClosedError),
+        ("HTTP/1.1 200 OK\r\nx: 1\r\n", ConnectionClosedError),
+        (
+            "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhell",
+            ConnectionClosedError,
+        ),
+        ("220 ftp.test ready\r\n\r\n", MalformedReplyError),
+        ("HTTP/1.1 099 Low\r\n\r\n", MalformedReplyError),
+        ("HTTP/1.1 1000 High\r\n\r\n", MalformedReplyError),
+        ("HTTP/1.1 OK\r\n\r\n", MalformedReplyError),
+        (
+            "HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab",
+            MalformedReplyError,
+        ),
+    ] {
+        let server = Server::tls(move |_| (reply.into(), Then::Close)).await;
+        let error = in_time(scripted().fetch(server.url("/")).send()).await;
+        let error = error.unwrap_err();
+        assert_eq!(error.exception(), exception, "{reply:?}: {error}");
+        assert!(error.is_download_error());
+        assert!(error.cause().request_was_sent());
+    }
+}
+
+#[tokio::test]
 async fn the_chain_of_causes_goes_down_to_the_system() {
-    let error = refused().await.unwrap_err();
+    let (_held, port) = closed();
+    let error = refused(port).await.unwrap_err();
     let mut cause = error.source();
     let system = loop {
         let each = cause.expect("the system is among the causes");
@@ -292,12 +329,28 @@ async fn errors_of_both_names_go_with_a_question_mark() {
     );
 }
 
-/// A port that was free a moment ago.
-fn refused() -> Fetch {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    drop(listener);
+/// A port where nobody listens, and nobody can while this is held.
+fn closed() -> (TcpSocket, u16) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let port = socket.local_addr().unwrap().port();
+    (socket, port)
+}
+
+fn refused(port: u16) -> Fetch {
     scripted().fetch(format!("https://{}:{port}/", script::HOST))
+}
+
+/// By a proxy that is not there.
+fn by_a_proxy(port: u16) -> Fetch {
+    let proxied = script::builder().proxy(format!("http://127.0.0.1:{port}"));
+    service(proxied).fetch("https://name.test/")
+}
+
+/// To where a fetch on a stranger's word may not go.
+fn inside() -> Fetch {
+    let guarded = script::builder().address_guard(AddressGuard::public_only());
+    service(guarded).fetch("https://127.0.0.1:8443/")
 }
 
 fn unresolved() -> Fetch {

@@ -9,7 +9,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::task::yield_now;
-use tokio::time::{advance, pause};
+use tokio::time::{advance, pause, resume};
 use urlfetch::ErrorKind;
 use urlfetch::appengine::{Exception, Fetch};
 use urlfetch::lab::{Lab, Scenario};
@@ -75,8 +75,8 @@ async fn the_reason_of_a_certificate_failure_is_kept() {
     }
 }
 
-/// The stub's clock was for each operation of the socket: this body of 20 s passed with a deadline
-/// of 5 s.
+/// The stub's clock was for each operation of the socket: with a deadline of 1 s a body of 2.8 s
+/// passed.
 #[tokio::test]
 async fn the_deadline_is_for_all_of_the_body_and_not_for_each_piece() {
     let go = Arc::new(Notify::new());
@@ -155,6 +155,31 @@ async fn the_hops_of_a_redirect_share_one_deadline() {
     assert!(error.to_string().contains(sentence), "{error}");
     assert_eq!(error.exception(), Exception::DeadlineExceededError);
     assert_eq!(error.cause().url().unwrap().path(), "/next");
+}
+
+/// The stub looked for "timed out" in the text of an SSLError.
+#[tokio::test]
+async fn a_clock_that_runs_out_in_the_handshake_is_a_deadline_exceeded() {
+    for (deadline, sentence) in [
+        (5, "the deadline of 5s ended while in the TLS handshake"),
+        (
+            60,
+            "the connect timeout of 10s ended while in the TLS handshake",
+        ),
+    ] {
+        let mut server = stall::Server::start(|mut connection| async move {
+            connection.hello().await;
+            pending().await
+        });
+        let call = service(server.client_builder()).fetch(server.url("/"));
+        let fetching = tokio::spawn(call.deadline(deadline).send());
+        assert_eq!(server.report().await, "hello");
+        pause();
+        let error = fetching.await.unwrap().unwrap_err();
+        assert_eq!(error.exception(), Exception::DeadlineExceededError);
+        assert!(error.to_string().contains(sentence), "{error}");
+        resume();
+    }
 }
 
 /// -1 and not a number were Python's ValueError, and 0 a DownloadError.
