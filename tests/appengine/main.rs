@@ -4,8 +4,6 @@
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
     reason = "what fails here fails a test"
 )]
 
@@ -15,6 +13,7 @@ use urlfetch::lab::Lab;
 use urlfetch::{ClientBuilder, Limits};
 
 mod calls;
+#[cfg(unix)]
 #[path = "../support/child.rs"]
 mod child;
 mod codings;
