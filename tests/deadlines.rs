@@ -183,7 +183,8 @@ async fn a_body_has_the_clocks_of_its_reader() {
     let idle = "the idle-read timeout of 30s ended while reading the body";
     let shorter = "the deadline of 20s ended while reading the body";
     // (the limits, the deadline of the call, how it is read, what ends it 45 s after the start)
-    let (own, app_engine) = (Limits::default(), Limits::app_engine());
+    let own = Limits::default();
+    let longest = Limits::default().max_deadline(seconds(60));
     for (limits, deadline, read, sentence) in [
         (&own, None, Whole, ENOUGH),
         (&own, None, Streamed, idle),
@@ -194,9 +195,9 @@ async fn a_body_has_the_clocks_of_its_reader() {
         (&own, Some(300), Whole, idle),
         (&own, Some(300), Streamed, idle),
         // Under a longest deadline every fetch has one, a stream too.
-        (&app_engine, None, Streamed, ENOUGH),
-        (&app_engine, Some(300), Whole, ENOUGH),
-        (&app_engine, Some(300), Streamed, ENOUGH),
+        (&longest, None, Streamed, ENOUGH),
+        (&longest, Some(300), Whole, ENOUGH),
+        (&longest, Some(300), Streamed, ENOUGH),
     ] {
         let server = silent_in_the_body(Arc::default());
         let builder = server.client_builder().limits(limits.clone());

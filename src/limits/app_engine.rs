@@ -1,7 +1,7 @@
 //! The limits of App Engine's urlfetch, each with its source.
 //!
-//! "The documentation" is that of App Engine's Java runtime, `api/urlfetch.md`, of 2024; "the stub"
-//! is what its Python 3 SDK runs in the place of the service.
+//! "The documentation" is that of App Engine's Java runtime, `api/urlfetch.md`; "the stub" is what
+//! App Engine's Python 3 SDK runs in the place of the service.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
