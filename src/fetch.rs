@@ -28,7 +28,10 @@ use crate::trace;
 
 impl Client {
     pub(crate) async fn execute(self, asked: Asked) -> Result<Response> {
-        let span = trace::fetch(&asked.method, &asked.url);
+        let span = match &asked.turn {
+            Some(turn) => turn.span.clone(),
+            None => trace::fetch(&asked.method, &asked.url),
+        };
         let following = pin!(self.follow(asked).instrument(span.clone()));
         let outcome = in_one_runtime(following, true).await;
         match &outcome {
@@ -117,12 +120,16 @@ impl Fetch {
         check_headers(&asked.headers, asked.payload.known_length()).map_err(complete)?;
         let decodes = add_headers(&mut asked.headers, &shared.user_agent);
         let (budget, deadline_is_set) = shared.limits.budget(options.deadline);
-        let started = options.started.unwrap_or_else(Instant::now);
-        let deadline = Deadline::from(started, Clock::Total, budget);
         let mut timings = Timings::default();
-        if let Some(queued) = options.queued {
-            timings.add(Phase::Queued, queued);
-        }
+        let deadline = match &asked.turn {
+            Some(turn) => {
+                if let Some(queued) = turn.queued {
+                    timings.add(Phase::Queued, queued);
+                }
+                Deadline::from(turn.called, Clock::Total, budget)
+            }
+            None => Deadline::start(budget),
+        };
         Ok(Self {
             asker: Asker::Caller,
             demand,
@@ -413,6 +420,9 @@ mod tests {
     use tokio::net::TcpListener;
     use tokio::time::Instant;
 
+    use tracing::Span;
+
+    use crate::request::Turn;
     use crate::timings::tests::READ;
     use crate::{Client, ErrorKind};
 
@@ -428,7 +438,12 @@ mod tests {
             let begun = Instant::now();
             let fetch = client.fetch(&url).deadline(Duration::from_secs(5));
             let queued = (waited > 0).then_some(Duration::from_secs(waited));
-            let error = fetch.started(called, queued).await.unwrap_err();
+            let turn = Turn {
+                called,
+                queued,
+                span: Span::none(),
+            };
+            let error = fetch.turn(turn).await.unwrap_err();
             assert_eq!(error.timings().queued(), queued);
             assert_eq!(error.kind(), ErrorKind::Deadline);
             assert!(error.to_string().starts_with("the deadline of 5s ended"));

@@ -9,6 +9,7 @@ use std::time::Duration;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use tokio::time::Instant;
+use tracing::Span;
 use url::Url;
 
 use crate::client::Client;
@@ -52,6 +53,17 @@ pub(crate) struct Asked {
     pub(crate) headers: HeaderMap,
     pub(crate) payload: Payload,
     pub(crate) options: Options,
+    pub(crate) turn: Option<Turn>,
+}
+
+/// What went before a fetch that was called before its turn came.
+pub(crate) struct Turn {
+    /// When it was called, which is when its deadline began.
+    pub(crate) called: Instant,
+    /// How long it had to wait.
+    pub(crate) queued: Option<Duration>,
+    /// Its span, by [`trace::fetch`](crate::trace::fetch).
+    pub(crate) span: Span,
 }
 
 /// The options of one call; what is `None` is as the client says.
@@ -63,10 +75,6 @@ pub(crate) struct Options {
     pub(crate) max_response_size: Option<u64>,
     pub(crate) allow_truncated: bool,
     pub(crate) validate_certificate: Option<bool>,
-    /// When the deadline began, if that was before the fetch does.
-    pub(crate) started: Option<Instant>,
-    /// How long it has waited for its turn since, if it had to.
-    pub(crate) queued: Option<Duration>,
 }
 
 impl RequestBuilder {
@@ -78,6 +86,7 @@ impl RequestBuilder {
                 headers: HeaderMap::with_capacity(8),
                 payload: Payload::empty(),
                 options: Options::default(),
+                turn: None,
             })
         });
         Self { client, asked }
@@ -278,13 +287,12 @@ impl RequestBuilder {
         }
     }
 
-    /// The deadline began then, before the fetch does, and there was a wait for its turn if so long
-    /// a time is given.
-    pub(crate) fn started(self, at: Instant, queued: Option<Duration>) -> Self {
-        self.set(|options| {
-            options.started = Some(at);
-            options.queued = queued;
-        })
+    /// It has come to its turn.
+    pub(crate) fn turn(mut self, turn: Turn) -> Self {
+        if let Ok(asked) = &mut self.asked {
+            asked.turn = Some(turn);
+        }
+        self
     }
 
     fn with(mut self, change: impl FnOnce(&mut Asked) -> Result<()>) -> Self {

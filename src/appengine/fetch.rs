@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Method;
 use tokio::time::Instant;
+use tracing::Span;
 use url::Url;
 
 use super::deadline::{self, IntoDeadline};
@@ -20,8 +21,9 @@ use super::service::UrlFetchService;
 use crate::client::Client;
 use crate::into_url::IntoUrl;
 use crate::limits::{Clock, Deadline};
-use crate::request::RequestBuilder;
+use crate::request::{self, RequestBuilder};
 use crate::timings::Timings;
+use crate::trace;
 
 /// A call that has not begun: it begins when it is awaited, or when
 /// [`make_fetch_call`](super::make_fetch_call) is given it.
@@ -138,9 +140,10 @@ impl Fetch {
         self.begin().await
     }
 
-    /// Begins the call: its deadline starts, and its turn is taken, before the future is polled.
+    /// Begins the call: its deadline starts, its turn is taken and its span opened before the future
+    /// is polled.
     pub(super) fn begin(self) -> impl Future<Output = Result<FetchResult, Error>> + Send {
-        let started = Instant::now();
+        let called = Instant::now();
         let begun = self.asked.and_then(|asked| {
             let service = match self.service {
                 Some(service) => service,
@@ -148,11 +151,12 @@ impl Fetch {
             };
             let turn = service.places().turn();
             let turn = turn.map_err(|error| error.with_url(&asked.url))?;
-            Ok((asked, service, turn))
+            let span = trace::fetch(&asked.method, &asked.url);
+            Ok((asked, service, turn, span))
         });
         async move {
-            let (asked, service, turn) = begun?;
-            asked.fetch(started, turn, service.client()).await
+            let (asked, service, turn, span) = begun?;
+            asked.fetch(service.client(), called, turn, span).await
         }
     }
 
@@ -189,23 +193,29 @@ impl Fetch {
 impl Asked {
     async fn fetch(
         self,
-        started: Instant,
-        turn: Turn,
         client: &Client,
+        called: Instant,
+        turn: Turn,
+        span: Span,
     ) -> Result<FetchResult, Error> {
         let deadline = self.deadline.or(self.default_deadline);
         let (budget, _) = client.shared().limits.budget(deadline);
-        let ends = Deadline::from(started, Clock::Total, budget);
+        let ends = Deadline::from(called, Clock::Total, budget);
         let mut timings = Timings::default();
         let place = turn.place(ends, &mut timings).await;
         let _place = place.map_err(|error| {
+            let error = error.with_url(&self.url);
+            let error = error.with_timings(timings.since(called));
+            trace::stopped(&span, &error);
             error
-                .with_url(&self.url)
-                .with_timings(timings.since(started))
         })?;
         let url = self.url.clone();
         let allow_truncated = self.allow_truncated;
-        let request = client.fetch(&url).started(started, timings.queued());
+        let request = client.fetch(&url).turn(request::Turn {
+            called,
+            queued: timings.queued(),
+            span,
+        });
         let mut request = self.on(request);
         if let Some(deadline) = deadline {
             request = request.deadline(deadline);

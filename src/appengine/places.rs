@@ -13,7 +13,7 @@ use tokio::task::unconstrained;
 use crate::client::in_one_runtime;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::Deadline;
-use crate::timings::Timings;
+use crate::timings::{Phase, Timings};
 
 /// So many places for each runtime.
 ///
@@ -73,16 +73,18 @@ pub(super) enum Turn {
 type Coming = Pin<Box<dyn Future<Output = Result<Place, AcquireError>> + Send>>;
 
 impl Turn {
-    /// Waits for the place, and adds to the timings what it took.
+    /// Waits for the place. What it took, from the start of the deadline, is added to the timings.
     pub(super) async fn place(self, deadline: Deadline, timings: &mut Timings) -> Result<Place> {
         let come = match self {
             Self::Come(come) => come,
             Self::Coming(coming, full) => {
                 let waiting = pin!(async {
-                    let waited = deadline.queue(timings, coming).await;
+                    let waited = deadline.run(Phase::Queued, coming).await;
                     waited.map_err(|elapsed| Error::from(elapsed).with_source(full))
                 });
-                in_one_runtime(waiting, false).await?
+                let waited = in_one_runtime(waiting, false).await;
+                timings.add(Phase::Queued, deadline.starts().elapsed());
+                waited?
             }
         };
         come.map_err(|closed| {

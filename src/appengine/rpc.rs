@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use tokio::task::{JoinError, JoinHandle, unconstrained};
 use tokio::time::Instant;
-use tracing::Instrument;
 use url::Url;
 
 use super::deadline::{self, IntoDeadline};
@@ -84,7 +83,7 @@ impl IdleRpc {
                 let work = call.begin();
                 let work = async { (work.await, Instant::now()) };
                 State::Running(Running {
-                    task: runtime.spawn(work.in_current_span()),
+                    task: runtime.spawn(work),
                     url,
                     callback,
                 })

@@ -2,8 +2,10 @@
 
 #![cfg(feature = "lab")]
 #![expect(
-    clippy::unwrap_used,
     clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
     reason = "what fails here fails a test"
 )]
 
@@ -19,9 +21,13 @@ mod child;
 mod codings;
 mod environment;
 mod exceptions;
+#[expect(dead_code, reason = "shared with the tests of the log")]
+#[path = "../support/log.rs"]
+mod log;
 mod mended;
 mod redirects;
 mod results;
+mod rpc;
 #[path = "../support/scratch.rs"]
 mod scratch;
 #[expect(dead_code, reason = "shared with the tests of requests and bodies")]
