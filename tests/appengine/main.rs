@@ -3,8 +3,6 @@
 #![cfg(feature = "lab")]
 #![expect(
     clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
     clippy::unwrap_used,
     reason = "what fails here fails a test"
 )]

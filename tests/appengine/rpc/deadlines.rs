@@ -201,11 +201,12 @@ async fn the_default_is_looked_at_when_a_call_is_prepared() {
     let mut of_inside = of_inside.make_fetch_call(call());
     let mut of_neither = create_rpc(None).make_fetch_call(call_of_inside);
     let call_of_outside = call();
-    let spawned = set_default_fetch_deadline(5, async {
-        let spawned = call();
-        tokio::spawn(async { create_rpc(None).make_fetch_call(spawned) })
-    });
-    let mut of_spawned = spawned.await.await.unwrap();
+    let mut of_spawned = set_default_fetch_deadline(5, async {
+        let call = call();
+        let made = tokio::spawn(async { create_rpc(None).make_fetch_call(call) });
+        made.await.unwrap()
+    })
+    .await;
     let rows = [
         (of_outside.get_result().await, 100),
         (of_inside.get_result().await, 5),

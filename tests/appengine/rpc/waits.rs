@@ -29,6 +29,9 @@ const WAITS: [(&str, Wait); 5] = [
     ("wait_all", |rpc| Box::pin(wait_all([rpc]))),
 ];
 
+/// The status, and the task that saw it.
+type Seen = (u16, Option<Id>);
+
 /// Not in the background, but in the task that waits, and only once, and not by a wait that was
 /// broken off.
 #[tokio::test]
@@ -36,7 +39,7 @@ async fn a_callback_is_called_by_the_first_wait() {
     for (name, wait) in WAITS {
         let mut gate = Gate::start(Speaks::Plain).await;
         let service = service(1);
-        let seen: Arc<Mutex<Vec<(u16, Option<Id>)>>> = Arc::default();
+        let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
         let kept = Arc::clone(&seen);
         let mut rpc = create_rpc(5)
             .with_callback(move |outcome| {
