@@ -167,3 +167,8 @@ pub fn fetch(url: impl IntoUrl) -> RequestBuilder {
 #[cfg(all(doctest, feature = "lab"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// The examples of the guide for those who leave App Engine, as tests.
+#[cfg(all(doctest, feature = "lab"))]
+#[doc = include_str!("../MIGRATION.md")]
+struct Migration;
