@@ -22,7 +22,7 @@ fn every_new_call_stands_in_code_that_is_compiled() {
     for table in &tables {
         let compiled = Words::of(&table.code);
         for row in &table.rows {
-            let new = Words::of(&row.new().join(" "));
+            let new = Words::of(&row.new_calls().join(" "));
             let missing: Vec<_> = new.missing(&compiled).collect();
             assert!(missing.is_empty(), "{row:?}: not in its code: {missing:?}");
         }
@@ -33,9 +33,9 @@ fn every_new_call_stands_in_code_that_is_compiled() {
 fn no_row_is_vague() {
     for row in tables(GUIDE).iter().flat_map(|table| &table.rows) {
         let [_, new, differs] = &row.cells;
-        assert!(!row.old().is_empty(), "{row:?}: no old call");
+        assert!(!row.old_calls().is_empty(), "{row:?}: no old call");
         assert!(!differs.is_empty(), "{row:?}: does it differ?");
-        match row.new().is_empty() {
+        match row.new_calls().is_empty() {
             // Why, and what to do.
             true => assert!(*new == "none" && differs.len() > 40, "{row:?}"),
             false => assert!(!new.starts_with("none"), "{row:?}"),
@@ -57,7 +57,7 @@ fn every_old_call_has_its_row() {
             .filter(|table| Some(table.section) == section)
             .flat_map(|table| &table.rows);
         assert!(
-            rows.any(|row| row.old().contains(&line)),
+            rows.any(|row| row.old_calls().contains(&line)),
             "{section:?} has no row for {line}"
         );
     }
@@ -67,10 +67,14 @@ fn every_old_call_has_its_row() {
 fn a_number_of_openssls_becomes_a_code_that_there_is() {
     let tables = tables(GUIDE);
     let rows = tables.iter().flat_map(|table| &table.rows);
-    let numbered = rows.filter(|row| row.old().iter().any(|old| old.starts_with("verify_code")));
+    let numbered = rows.filter(|row| {
+        row.old_calls()
+            .iter()
+            .any(|old| old.starts_with("verify_code"))
+    });
     let mut count = 0;
     for row in numbered {
-        for code in Words::of(&row.new().join(" ")).texts {
+        for code in Words::of(&row.new_calls().join(" ")).texts {
             count += 1;
             assert!(REASONS.contains(&format!("=> \"{code}\"")), "{row:?}");
         }
@@ -102,6 +106,26 @@ fn every_mended_item_names_a_test_that_there_is() {
     }
 }
 
+/// Those in sentences too, such as `ClientBuilder::roots`.
+#[test]
+fn every_path_is_of_names_that_the_source_has() {
+    let mut known = BTreeSet::new();
+    read(
+        &Path::new(env!("CARGO_MANIFEST_DIR")).join("src"),
+        &mut known,
+    );
+    let text: String = GUIDE.split("\n```").step_by(2).collect();
+    let paths: Vec<_> = spans(&text)
+        .into_iter()
+        .filter(|span| span.contains("::"))
+        .collect();
+    assert!(paths.len() > 40, "{}", paths.len());
+    for path in paths {
+        let names = Words::of(path.split('(').next().unwrap()).names;
+        assert!(names.is_subset(&known), "{path}");
+    }
+}
+
 #[test]
 fn every_link_leads_somewhere() {
     let slugs: BTreeSet<_> = GUIDE.lines().filter_map(heading).map(slug).collect();
@@ -124,11 +148,11 @@ struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
-    fn old(&self) -> Vec<&'a str> {
+    fn old_calls(&self) -> Vec<&'a str> {
         spans(self.cells[0])
     }
 
-    fn new(&self) -> Vec<&'a str> {
+    fn new_calls(&self) -> Vec<&'a str> {
         spans(self.cells[1])
     }
 }
@@ -189,6 +213,20 @@ fn slug(title: &str) -> String {
         .chars()
         .filter(|c| c.is_alphanumeric() || " -_".contains(*c));
     kept.collect::<String>().to_lowercase().replace(' ', "-")
+}
+
+/// Adds the words of all files in a folder.
+fn read(folder: &Path, words: &mut BTreeSet<String>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            read(&path, words);
+        } else {
+            let text = fs::read_to_string(path).unwrap();
+            let found = text.split(|c: char| !c.is_alphanumeric() && c != '_');
+            words.extend(found.map(str::to_owned));
+        }
+    }
 }
 
 /// What stands between backquotes.
@@ -282,7 +320,10 @@ fn what_is_missing_is_found() {
     let [table] = tables.as_slice() else {
         panic!("{}", tables.len());
     };
-    assert_eq!((table.section, table.rows[0].old()), ("Here", vec!["a()"]));
+    assert_eq!(
+        (table.section, table.rows[0].old_calls()),
+        ("Here", vec!["a()"])
+    );
     let compiled = Words::of(&table.code);
     for (new, missing) in [("b(\"c\")", ""), ("e", "e"), ("b(\"d\")", "d"), ("B", "B")] {
         let new = Words::of(new);
