@@ -14,8 +14,8 @@ use super::{BUFFERED_RESPONSE, Limits, REDIRECTS};
 impl Limits {
     /// The limits of App Engine's urlfetch, for an app that comes from there.
     ///
-    /// - The payload is 10 MiB at most, the response 32 MiB after decoding, the headers of a request
-    ///   16 KiB, a URL 10,240 bytes. Exactly so many pass.
+    /// - The payload is 10 MiB at most, the response 32 MiB after decoding, the headers of a
+    ///   request 16 KiB, a URL 10,240 bytes. Exactly so many pass.
     /// - A fetch takes 60 s at most, which is also what one has that names no deadline.
     /// - The ports are 80–90, 440–450 and 1024–65535. `http://` may be fetched.
     /// - 5 redirects are followed, by 301, 302, 303 and 307. A 308, which App Engine does not know,
@@ -23,15 +23,15 @@ impl Limits {
     /// - A payload of GET, HEAD or DELETE is dropped. A POST with a payload and no `Content-Type`
     ///   gets that of a form, `application/x-www-form-urlencoded`; PUT and PATCH do not.
     /// - The headers that App Engine sets itself are dropped if the caller has set them:
-    ///   `Content-Length`, `Host`, `Vary`, `Via`, `X-Appengine-Inbound-Appid`, `X-Forwarded-For` and
-    ///   `X-ProxyUser-IP`. An event in the log, at DEBUG, says which.
+    ///   `Content-Length`, `Host`, `Vary`, `Via`, `X-Appengine-Inbound-Appid`, `X-Forwarded-For`
+    ///   and `X-ProxyUser-IP`. An event in the log, at DEBUG, says which.
     ///
     /// # Where the sources disagree
     ///
     /// - **The deadline of a fetch that names none** is 5 s in most of App Engine's documents, and
     ///   10, 60, 600 or 900 s in others and in its stubs. It is 60 s here: a deadline of urlfetch's
-    ///   is for the whole fetch, where theirs began again with each hop and each piece that came, so
-    ///   that a shorter one would stop fetches that worked.
+    ///   is for the whole fetch, where theirs began again with each hop and each piece that came,
+    ///   so that a shorter one would stop fetches that worked.
     /// - **The length of a URL** was below 2,048 bytes at first, and is 10,240 at most in the newer
     ///   stubs. A tighter limit would stop what worked.
     /// - **A payload of exactly 10 MiB** passes. In the original it was an invalid URL: a limit on

@@ -8,8 +8,8 @@ use super::{DEADLINE, REDIRECTS};
 /// What a client refuses to exceed, and whether it may speak plain `http://`.
 ///
 /// A client has those of [`default`](Self::default) unless
-/// [`ClientBuilder::limits`](crate::ClientBuilder::limits) says otherwise. They hold on every hop of
-/// a fetch. What goes beyond one of them is refused with the sizes in the error, before a byte of
+/// [`ClientBuilder::limits`](crate::ClientBuilder::limits) says otherwise. They hold on every hop
+/// of a fetch. What goes beyond one of them is refused with the sizes in the error, before a byte of
 /// the request leaves wherever that can be known then.
 ///
 /// | limit | [`default`](Self::default) | [`app_engine`](Self::app_engine) | beyond it |
