@@ -43,6 +43,9 @@ pub use cert_reqs::{CERT_NONE, CERT_OPTIONAL, CERT_REQUIRED, CertReqs};
 mod context;
 pub use context::{SslContext, create_default_context};
 
+mod file_like;
+pub use file_like::{CaData, Pem};
+
 mod peer_cert;
 pub use peer_cert::{AltName, AltValue, PeerCert, RdnSequence, getpeercert};
 
@@ -57,9 +60,6 @@ pub use protocol::{
 
 mod server_certificate;
 pub use server_certificate::{GetServerCertificate, get_server_certificate};
-
-mod source;
-pub use source::{CaData, Pem};
 
 mod time;
 pub use time::{MalformedTime, cert_time_to_seconds};

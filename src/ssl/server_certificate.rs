@@ -8,8 +8,8 @@ use super::{CertReqs, Pem, Protocol, SslContext, create_default_context};
 use crate::error::{Error, ErrorKind, Result};
 use crate::tls::Certificate;
 
-/// Prepares to ask a server for its certificate, of which Python gave the PEM text (`to_pem`). It
-/// is asked when this is awaited, and has to be the host's.
+/// Prepares to ask a server for its certificate, of which Python gave the PEM text
+/// ([`Certificate::to_pem`]). It is asked when this is awaited, and has to be the host's.
 ///
 /// Python's verified nothing without `ca_certs`, with them the signatures, and the name never: what
 /// it gave could be anybody's. To see the certificate of a host that cannot prove itself, say

@@ -541,7 +541,7 @@ mod tests {
     fn two_stores_are_one_with_the_anchors_of_both() {
         let [a, b, c] = ["a", "b", "c"].map(ca);
         let scratch = Scratch::new();
-        let file = scratch.file("bc.pem", &format!("{}{CRL}{}", b.pem, c.pem));
+        let file = scratch.file("bc.pem", format!("{}{CRL}{}", b.pem, c.pem));
         let first = RootStore::empty().add_pem(&a.pem).unwrap();
         let first = first.add_pem_reader(b.pem.as_bytes()).unwrap();
         let second = RootStore::empty().add_pem_file(&file).unwrap();

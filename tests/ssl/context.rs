@@ -54,6 +54,7 @@ async fn cas_come_from_a_file_a_folder_a_reader_text_and_der_and_add_up() {
     let load = |file: Option<Pem>, folder: Option<&Path>, data: Option<CaData<'_>>| {
         new().load_verify_locations(file, folder, data).unwrap()
     };
+    let in_a_row = [other.der(), lab.ca_der()].concat();
     let noise = format!("issued for tests\n{}\nas ever\n", lab.ca_pem());
     let contexts = [
         ("file", load(Some((&file).into()), None, None)),
@@ -68,6 +69,10 @@ async fn cas_come_from_a_file_a_folder_a_reader_text_and_der_and_add_up() {
             load(None, None, Some(noise.as_str().into())),
         ),
         ("DER", load(None, None, Some(lab.ca_der().into()))),
+        (
+            "DER in a row",
+            load(None, None, Some(in_a_row.as_slice().into())),
+        ),
         (
             "all three",
             load(
