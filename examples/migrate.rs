@@ -104,7 +104,7 @@ async fn show_a_certificate_from_memory(
 ) -> Result<(), Anything> {
     let (cert, key) = lab.client_identity_pem();
     let host = DOOR.host();
-    let connect = async |ssl_version, is_shown| {
+    let connect = async |ssl_version, is_shown: bool| {
         let sock = TcpStream::connect(lab.addr(DOOR)).await?;
         let mut wrap = ssl::wrap_socket(sock, host)
             .cert_reqs(ssl::CERT_REQUIRED)
