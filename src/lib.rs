@@ -24,6 +24,10 @@
 //! layers apply to it. For protocols other than HTTP, [`Client::connect`] and [`Client::wrap`] give
 //! the same verified TLS as a [`TlsStream`].
 //!
+//! Who leaves App Engine's urlfetch or Python's `ssl` finds its calls by their old names in
+//! [`appengine`] and [`ssl`], what App Engine refused to exceed in [`Limits::app_engine`], and a row
+//! for each call in the file MIGRATION.md.
+//!
 //! # One fetch
 //!
 //! ```text
