@@ -58,7 +58,7 @@ pub fn getpeercert(certificate: &Certificate) -> PeerCert {
 /// Where one entry cost Python the whole extension, or the whole certificate, only what cannot be
 /// read is missing here: an attribute that is no text is written as RFC 4514 §2.4 does, `#` and its
 /// DER in hexadecimal, and an alternative name that cannot be read is `<invalid>`, which Python had
-/// for addresses alone. An extension that stands there twice (RFC 5280 §4.2 forbids it) is not read.
+/// for addresses alone. An extension that is there twice (RFC 5280 §4.2 forbids it) is not read.
 /// OpenSSL came to know names of attributes and kinds of `othername` from one version to the next;
 /// here they are those of [`Attribute::name`], and `<unsupported>`.
 #[derive(Clone, PartialEq, Eq, Hash)]

@@ -15,7 +15,7 @@ impl Certificate {
     /// Where it says that somebody answers by OCSP whether it is revoked: the URIs of id-ad-ocsp in
     /// authorityInfoAccess (RFC 5280 §4.2.2.1), in order, as they stand there.
     ///
-    /// One that is not UTF-8 is passed over, and so are all, if that extension cannot be read whole:
+    /// One that is not UTF-8 is passed over, and so are all if that extension cannot be read whole:
     /// [`Policy::strict`](super::Policy::strict) refuses it by the rule `extension-form`.
     pub fn ocsp_urls(&self) -> Vec<String> {
         self.access_to(rfc5280::ID_AD_OCSP)
@@ -30,8 +30,8 @@ impl Certificate {
     /// Where it says that the lists are on which it would be revoked: the URIs of all its
     /// crlDistributionPoints (RFC 5280 §4.2.1.13), in order, as they stand there.
     ///
-    /// What cannot be read is passed over, as for [`ocsp_urls`](Self::ocsp_urls). A point may be for
-    /// some reasons only, or have its lists from somebody else than the issuer.
+    /// What cannot be read is passed over, as for [`ocsp_urls`](Self::ocsp_urls). A point may be
+    /// for some reasons only, or have its lists from somebody else than the issuer.
     pub fn crl_distribution_points(&self) -> Vec<String> {
         let points = self.extension(rfc5280::ID_CE_CRL_DISTRIBUTION_POINTS);
         points

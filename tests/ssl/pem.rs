@@ -1,5 +1,5 @@
-//! One certificate from DER to PEM and back: `ssl`'s functions, which do not look into it, and those
-//! of `Certificate`, which do.
+//! One certificate from DER to PEM and back: `ssl`'s functions, which do not look into it, and
+//! those of `Certificate`, which do.
 
 use rcgen::KeyPair;
 use urlfetch::ErrorKind;
