@@ -85,6 +85,8 @@ async fn the_deadline_is_for_all_of_the_body_and_not_for_each_piece() {
         let go = Arc::clone(&go);
         move |connection| {
             let (go, wrote) = (Arc::clone(&go), wrote.clone());
+            // Or a piece waits for the acknowledgment of the one before it.
+            connection.tcp.set_nodelay(true).unwrap();
             async move {
                 let mut tls = connection.tls().await.unwrap();
                 tls.read_head().await;
