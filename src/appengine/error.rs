@@ -5,11 +5,12 @@ use std::fmt;
 use super::result::FetchResult;
 use crate::error::ErrorKind;
 
-/// Why a call failed: one of App Engine's exceptions, and the reason that the original often kept to
-/// itself.
+/// Why a call failed: one of App Engine's exceptions, and the reason that the original often kept
+/// to itself.
 ///
 /// Its [`Display`](fmt::Display) is the exception's name and the whole sentence of the
-/// [`cause`](Self::cause).
+/// [`cause`](Self::cause). It becomes an [`urlfetch::Error`](crate::Error), and that becomes one of
+/// these, by `?`.
 ///
 /// # Examples
 ///
@@ -40,7 +41,8 @@ macro_rules! exceptions {
         /// App Engine's exceptions.
         ///
         /// All but their base, `Error`, which was never raised itself. Which is a kind of which is
-        /// told by [`is_a`](Self::is_a).
+        /// told by [`is_a`](Self::is_a). As in the original, what is about the URL, the method, the
+        /// certificate or the size of the response is no `DownloadError`.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Exception {
             $($(#[$doc])* $variant,)*

@@ -48,12 +48,19 @@ macro_rules! into_method {
 }
 
 into_method! {
-    i32 => |number| METHODS.iter().find(|(each, _)| *each == number).map(|(_, method)| method), number.to_string();
+    i32 => |number| numbered(number), number.to_string();
     &str => |name| named(name), name;
     &String => |name| named(name), name;
     String => |name| named(&name), name;
     Method => |method| named(method.as_str()), method.as_str();
     &Method => |method| named(method.as_str()), method.as_str();
+}
+
+fn numbered(number: i32) -> Option<&'static Method> {
+    METHODS
+        .iter()
+        .find(|(each, _)| *each == number)
+        .map(|(_, method)| method)
 }
 
 fn named(name: &str) -> Option<&'static Method> {
@@ -116,7 +123,8 @@ mod tests {
         let error = "OPT\nIONS".into_method().unwrap_err();
         assert_eq!(
             error.to_string(),
-            "InvalidMethodError: the method \"OPT\\u{a}IONS\" is none of GET, POST, HEAD, PUT, DELETE and PATCH"
+            "InvalidMethodError: the method \"OPT\\u{a}IONS\" is none of GET, POST, HEAD, PUT, \
+             DELETE and PATCH"
         );
     }
 }
