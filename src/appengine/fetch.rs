@@ -136,6 +136,10 @@ impl Fetch {
     /// # Errors
     ///
     /// Any [`Exception`](super::Exception), with its reason. A status such as 404 is none.
+    ///
+    /// # Panics
+    ///
+    /// As [`RequestBuilder::send`], in a runtime without I/O or without time.
     pub async fn send(self) -> Result<FetchResult, Error> {
         self.begin().await
     }
