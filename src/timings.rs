@@ -47,7 +47,7 @@ impl Phase {
     /// What was being done, for a sentence: "the deadline ended while ..."
     pub(crate) fn doing(self) -> &'static str {
         match self {
-            Self::Queued => "waiting for a connection",
+            Self::Queued => "waiting for its turn",
             Self::Dns => "resolving the host's name",
             Self::Connect => "opening a TCP connection",
             Self::Tls => "in the TLS handshake",

@@ -300,7 +300,7 @@ async fn a_waiters_deadline_is_his_own() {
     yield_now().await;
     advance(seconds(6)).await;
     let error = waiter.await.unwrap().unwrap_err();
-    let sentence = "the deadline of 5s ended while waiting for a connection";
+    let sentence = "the deadline of 5s ended while waiting for its turn";
     assert_ended(&error, Phase::Queued, sentence, false);
     assert_eq!(error.url().unwrap().path(), "/waiter");
     go.notify_one();
@@ -375,7 +375,7 @@ async fn no_time_at_all() {
     let plain = lab.url(Scenario::PlainHttp).replace("https", "http");
     for url in [lab.url(Scenario::Good), plain] {
         let error = client.fetch(url).deadline(Duration::ZERO).await;
-        let sentence = "the deadline of 0ns ended while waiting for a connection";
+        let sentence = "the deadline of 0ns ended while waiting for its turn";
         assert_ended(&error.unwrap_err(), Phase::Queued, sentence, false);
     }
     assert_eq!(lab.connections(Scenario::Good), 0);
@@ -390,7 +390,7 @@ async fn a_deadline_that_is_over_lets_no_byte_out_on_an_open_connection() {
     client.fetch(&url).await.unwrap().bytes().await.unwrap();
     let received = lab.received(Scenario::GoodHttp1);
     let error = client.fetch(&url).deadline(Duration::ZERO).await;
-    let sentence = "the deadline of 0ns ended while waiting for a connection";
+    let sentence = "the deadline of 0ns ended while waiting for its turn";
     assert_ended(&error.unwrap_err(), Phase::Queued, sentence, false);
     drop(client);
     lab.settled(Scenario::GoodHttp1).await;

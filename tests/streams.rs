@@ -301,7 +301,7 @@ async fn a_deadline_that_is_over_before_it_has_begun_lets_nothing_out() {
     ] {
         assert_eq!(
             error.to_string(),
-            format!("the deadline of 0ns ended while waiting for a connection ({whose})")
+            format!("the deadline of 0ns ended while waiting for its turn ({whose})")
         );
         assert_eq!(error.kind(), ErrorKind::Deadline);
         assert_eq!(error.phase(), Some(Phase::Queued));

@@ -122,7 +122,7 @@ async fn whoever_gives_up_leaves_no_gap() {
     assert_eq!(
         error.to_string().lines().next().unwrap(),
         format!(
-            "the deadline of 50ms ended while waiting for a connection: the one connection to the \
+            "the deadline of 50ms ended while waiting for its turn: the one connection to the \
              host is in use ({})",
             site.url("/hasty")
         )

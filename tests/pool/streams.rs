@@ -147,7 +147,7 @@ async fn whoever_waits_for_a_stream_is_queued() {
     assert_eq!(error.phase(), Some(Phase::Queued));
     assert!(
         error.to_string().starts_with(
-            "the deadline of 300ms ended while waiting for a connection: the server allows 1 \
+            "the deadline of 300ms ended while waiting for its turn: the server allows 1 \
              requests at once on its HTTP/2 connection, and as many are under way"
         ),
         "{error}"

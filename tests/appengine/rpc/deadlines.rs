@@ -143,7 +143,7 @@ async fn a_wait_in_vain_names_the_deadline_and_nothing_is_sent() {
         assert!(error.is_deadline_exceeded_error() && error.is_download_error());
         let cause = error.cause();
         let sentence = format!(
-            "the deadline of {holds}s ended while waiting for a connection: another call is under \
+            "the deadline of {holds}s ended while waiting for its turn: another call is under \
              way, and one may be at once ({})",
             gate.server.url("/waits")
         );
