@@ -18,7 +18,8 @@ use tracing::Level;
 use urlfetch::lab::{Lab, Scenario};
 use urlfetch::tls::{Identity, RootStore};
 use urlfetch::{
-    Bytes, Client, Error, ErrorKind, Limits, Method, Payload, Phase, RequestBuilder, Response,
+    AddressGuard, Bytes, Client, Error, ErrorKind, Limits, Method, Payload, Phase, RequestBuilder,
+    Response,
 };
 
 use x509_cert::der::asn1::Any;
@@ -35,7 +36,8 @@ mod log;
 mod stall;
 
 /// Every kind and its code, which stay as they are.
-const CODES: [(ErrorKind, &str); 17] = [
+const CODES: [(ErrorKind, &str); 19] = [
+    (ErrorKind::AddressRefused, "address-refused"),
     (ErrorKind::Certificate, "certificate"),
     (ErrorKind::Config, "config"),
     (ErrorKind::Connect, "connect"),
@@ -48,6 +50,7 @@ const CODES: [(ErrorKind, &str); 17] = [
     (ErrorKind::MalformedReply, "malformed-reply"),
     (ErrorKind::Payload, "payload"),
     (ErrorKind::PayloadTooLarge, "payload-too-large"),
+    (ErrorKind::Proxy, "proxy"),
     (ErrorKind::RedirectRefused, "redirect-refused"),
     (ErrorKind::ResponseTooLarge, "response-too-large"),
     (ErrorKind::Status, "status"),
@@ -438,6 +441,22 @@ async fn provoke(lab: &Lab) -> Vec<Case> {
             line,
             Some(scenario),
         );
+    }
+
+    // What the client is told of the way.
+    let guarded = lab.client_builder().unwrap();
+    let guarded = guarded.address_guard(AddressGuard::public_only());
+    let proxied = lab.client_builder().unwrap();
+    let proxied = proxied.proxy(format!("http://{closed}"));
+    for (kind, builder, line) in [
+        (K::AddressRefused, guarded, "dialling 127.0.0.1:"),
+        (K::Proxy, proxied, "the proxy 127.0.0.1:"),
+    ] {
+        let client = builder.build().unwrap();
+        let fetch = client.fetch(lab.url(Scenario::Good));
+        let error = whole(fetch.header("x", "hunter2")).await;
+        let phase = Some(Phase::Connect);
+        case(kind, error, false, phase, false, line, None);
     }
 
     // What a payload does.
