@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::net::TcpStream;
 use urlfetch::lab::{Lab, Scenario};
 use urlfetch::ssl::{self, CaData, Pem, Protocol, SslContext, TlsVersion};
-use urlfetch::tls::{Policy, Version};
+use urlfetch::tls::{Certificate, CrlStore, Pin, Policy, Version};
 use urlfetch::{Error, ErrorKind, Result, TlsStream};
 
 use crate::child::{Warnings, alone, assert_no_packet};
@@ -243,6 +243,62 @@ async fn the_best_version_of_both_is_spoken_and_none_below_the_minimum() {
 
 fn lowest(lab: &Lab, version: TlsVersion) -> SslContext {
     trusting(lab).minimum_version(version).unwrap()
+}
+
+/// In Python up to 3.12 a path ended in a root that had signed itself; with
+/// VERIFY_X509_PARTIAL_CHAIN in an intermediate, or in the host's own certificate.
+#[tokio::test]
+async fn a_path_ends_in_an_intermediate_and_in_a_leaf_only_if_it_signed_itself() {
+    let lab = Lab::start().await.unwrap();
+    let loose = |scenario: Scenario| {
+        let port = lab.addr(scenario).port();
+        ssl::get_server_certificate("127.0.0.1", port).cert_reqs(ssl::CERT_NONE)
+    };
+    let good = wrap(&lab, &trusting(&lab), Scenario::Good).await.unwrap();
+    let [leaf, intermediate] = good.peer().chain() else {
+        panic!("{:?}", good.peer().chain())
+    };
+    let itself = loose(Scenario::SelfSigned).await.unwrap();
+    for (anchor, scenario, expected) in [
+        (intermediate, Scenario::Good, None),
+        (intermediate, Scenario::MissingIntermediate, None),
+        (leaf, Scenario::Good, Some("unknown-issuer")),
+        (&itself, Scenario::SelfSigned, None),
+        (&itself, Scenario::Good, Some("unknown-issuer")),
+    ] {
+        for cadata in [anchor.der().into(), anchor.to_pem().as_str().into()] {
+            let cadata: CaData<'_> = cadata;
+            let outcome = wrap(&lab, &trusts(cadata).unwrap(), scenario).await;
+            let code = outcome.err().map(|error| error.code());
+            assert_eq!(code, expected, "{scenario}: {anchor:?}");
+        }
+    }
+}
+
+/// What `verify_flags` were for.
+#[tokio::test]
+async fn a_contexts_policy_is_demanded_of_its_sockets_and_its_fetches() {
+    let lab = Lab::start().await.unwrap();
+    let ca = Certificate::from_der(lab.ca_der()).unwrap();
+    let other = Certificate::from_der(other_ca().der()).unwrap();
+    let default = Policy::default;
+    for (policy, expected) in [
+        (default().pin(Pin::of(&ca)), None),
+        (default().pin(Pin::of(&other)), Some("pin-mismatch")),
+        (default().require_staple(), Some("staple-missing")),
+        // With VERIFY_CRL_CHECK_LEAF and no CRL Python refused every peer. Here CRLs are the demand.
+        (default().crls(CrlStore::empty()), None),
+    ] {
+        let scenario = Scenario::GoodByIp;
+        let context = trusting(&lab).policy(policy);
+        let wrapped = wrap(&lab, &context, scenario).await.map(drop);
+        let client = context.client().unwrap();
+        let fetched = client.fetch(lab.url(scenario)).await.map(drop);
+        for outcome in [wrapped, fetched] {
+            let code = outcome.err().map(|error| error.code());
+            assert_eq!(code, expected, "{context:?}");
+        }
+    }
 }
 
 /// The sentences are the table's of `Protocol`.

@@ -231,6 +231,28 @@ fn a_socket_does_without_verification_if_it_says_so() {
     });
 }
 
+#[tokio::test]
+async fn the_last_cas_that_are_named_are_trusted_and_no_others() {
+    let lab = Lab::start().await.unwrap();
+    let [ours, other] = [lab.ca_pem().to_owned(), other_ca().pem()];
+    let ca = |pem: &str| Pem::reader(pem.as_bytes());
+    for (first, last, expected) in [
+        (&other, &ours, None),
+        (&ours, &other, Some("unknown-issuer")),
+    ] {
+        let scenario = Scenario::GoodByIp;
+        let sock = tcp(&lab, scenario).await;
+        let wrapping = ssl::wrap_socket(sock, scenario.host()).ca_certs(ca(first));
+        let wrapped = wrapping.ca_certs(ca(last)).await.map(drop);
+        let port = lab.addr(scenario).port();
+        let asking = ssl::get_server_certificate("127.0.0.1", port).ca_certs(ca(first));
+        let asked = asking.ca_certs(ca(last)).await.map(drop);
+        for outcome in [wrapped, asked] {
+            assert_eq!(outcome.err().map(|error| error.code()), expected);
+        }
+    }
+}
+
 /// `PROTOCOL_TLSv1_2` was that version alone; here a newer one is never refused.
 #[tokio::test]
 async fn the_best_version_is_spoken_whichever_protocol_is_named() {
