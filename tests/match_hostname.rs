@@ -167,6 +167,13 @@ const ROWS: &[Row] = &[
     ),
     cn(
         &["a.com"],
+        (OTHER, &[b"\x06\x02\x2a\x03\xa0\x07\x0c\x05a.com"]),
+        "a.com",
+        "yyyy",
+        ButNo(NO_NAME, NO_COMMON_NAME),
+    ),
+    cn(
+        &["a.com"],
         (IP, &[&[192, 0, 2, 1]]),
         "a.com",
         "ynny",
@@ -345,6 +352,7 @@ const BY_ADDRESS: &str = "an address is matched by an equal iPAddress (RFC 9525 
 const ADDRESS_ONLY: &str = "an address is matched by an iPAddress only (RFC 9525 §6.4)";
 
 /// The tags of GeneralName, RFC 5280 §4.2.1.6.
+const OTHER: u8 = 0xa0;
 const EMAIL: u8 = 0x81;
 const DNS: u8 = 0x82;
 const URI: u8 = 0x86;
