@@ -177,6 +177,31 @@ async fn a_redirect_that_leads_nowhere_is_a_malformed_reply() {
     }
 }
 
+/// Neither on the way nor for the next call.
+#[tokio::test]
+async fn no_cookie_is_kept() {
+    let server = Server::tls(|request| {
+        let (mut answer, then) = go(request);
+        let at = answer.windows(2).position(|two| two == b"\r\n").unwrap();
+        answer.splice(at..at, *b"\r\nset-cookie: session=1; Path=/");
+        (answer, then)
+    })
+    .await;
+    let service = scripted();
+    for url in [server.url("/go?/end"), server.url("/again")] {
+        let result = in_time(service.fetch(url).send()).await.unwrap();
+        assert_eq!(
+            result.headers().get("set-cookie").unwrap(),
+            "session=1; Path=/"
+        );
+    }
+    let requests = server.requests();
+    assert_eq!(requests.len(), 3);
+    for request in requests {
+        assert!(!request.has("cookie"), "{request:?}");
+    }
+}
+
 /// What described the payload goes with it.
 #[tokio::test]
 async fn a_post_that_is_sent_on_as_a_get_leaves_its_payload_behind() {
