@@ -51,8 +51,9 @@ mod service;
 
 /// Prepares a call by the service that the whole process shares. It begins when it is awaited.
 ///
-/// That service has a client of its own, with [`Limits::app_engine`](crate::Limits::app_engine); it is built at the
-/// first use, as the environment then says.
+/// That service has a client of its own, with
+/// [`Limits::app_engine`](crate::Limits::app_engine); it is built at the first use, as the
+/// environment then says.
 ///
 /// # Examples
 ///

@@ -58,7 +58,8 @@ fn seconds_of(seconds: f64) -> Result<Option<Duration>, Error> {
 ///
 /// It holds for what is prepared by [`fetch`](super::fetch) or [`create_rpc`](super::create_rpc)
 /// while `work` runs, not for tasks that `work` spawns: those have none until they set one. One
-/// inside another counts for what is inside. `None` stands for 60 s.
+/// inside another counts for what is inside. `None` stands for the client's own deadline, 60 s
+/// unless its limits say otherwise.
 ///
 /// The call's own deadline counts before that of its Rpc, and either before this one. A default that
 /// cannot be kept, such as -1, is the error of each call that is prepared under it.

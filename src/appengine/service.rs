@@ -38,8 +38,8 @@ pub struct UrlFetchService {
 }
 
 impl UrlFetchService {
-    /// The calls on this client. Its limits are its own:
-    /// [`Limits::app_engine`] are App Engine's.
+    /// The calls on this client. Its limits are its own: to have App Engine's, plain http among
+    /// them, say `.limits(Limits::app_engine())` when it is built.
     pub fn new(client: Client) -> Self {
         Self {
             client,

@@ -34,9 +34,20 @@ impl Limits {
     ///   so that a shorter one would stop fetches that worked.
     /// - **The length of a URL** was below 2,048 bytes at first, and is 10,240 at most in the newer
     ///   stubs. A tighter limit would stop what worked.
+    /// - **The longest deadline** is 60 s for requests, tasks and cron jobs, and 600 s offline in
+    ///   Java's local service. It is that of the service, where apps ran.
+    /// - **A payload** is 10 MB in the documentation, 10 << 20 bytes in the stub, and 5 MB in a book
+    ///   of 2015. The stub's number is the one that is exact.
     /// - **A payload of exactly 10 MiB** passes. In the original it was an invalid URL: a limit on
-    ///   the whole request, of the same size, came before that of the payload.
-    /// - **Port 0** is refused. The newer stubs take it for no port.
+    ///   the whole request, of the same size, came before that of the payload. There is none here.
+    /// - **Port 0** is refused, as it is not among the ports of the documentation. The newer stubs
+    ///   take it for no port; nobody can be dialled there.
+    /// - **Ports on a redirect** are held to the same. Java's dev server only warned of them: a
+    ///   limit that a redirect gets round is none.
+    /// - **The two headers of App Engine's own**, `X-Appengine-Inbound-Appid` and
+    ///   `X-ProxyUser-IP`, are dropped as the documentation says. The stub lets them pass; a
+    ///   receiver may believe them.
+    /// - **A redirect by 302 of a POST** becomes a GET. The method was kept until 2015.
     ///
     /// # Examples
     ///
