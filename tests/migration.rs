@@ -85,7 +85,7 @@ fn a_number_of_openssls_becomes_a_code_that_there_is() {
 #[test]
 fn every_snippet_is_compiled() {
     for line in GUIDE.lines().filter(|line| line.starts_with("```")) {
-        let known = ["", "python", "yaml", "rust", "rust,no_run"];
+        let known = ["", "python", "toml", "yaml", "rust", "rust,no_run"];
         assert!(known.contains(&line.trim_start_matches('`')), "{line}");
     }
 }
