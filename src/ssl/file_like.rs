@@ -41,7 +41,8 @@ impl Pem {
     }
 }
 
-/// The text of the file with this name.
+/// The text of the file with this name. A PEM text in its place is an error, which does not show it:
+/// such a text is for [`Pem::reader`].
 impl<P: AsRef<Path>> From<P> for Pem {
     fn from(path: P) -> Self {
         let path = path.as_ref();

@@ -129,6 +129,7 @@ impl fmt::Display for Position {
 pub(crate) enum Problem {
     // with the place
     Missing,
+    TextForPath,
     IsFolder,
     IsFile,
     EmptyFolder,
@@ -194,6 +195,10 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Missing => f.write_str("there is nothing at this path; check it"),
+            Self::TextForPath => f.write_str(
+                "it is no path; use the function for texts or readers \
+                 (RootStore::add_pem, CrlStore::add_pem, Identity::from_pem, ssl::Pem::reader)",
+            ),
             Self::IsFolder => f.write_str(
                 "it is a folder and a file was expected; name the file \
                  (for a folder of CAs there are RootStore::add_pem_dir and SSL_CERT_DIR, for one of CRLs CrlStore::add_dir)",

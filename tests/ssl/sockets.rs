@@ -116,8 +116,8 @@ async fn what_cannot_be_shown_or_spoken_or_trusted_is_told_when_it_is_awaited() 
         let (cert, key) = (cert.to_owned(), key.to_owned());
         Box::new(move |wrapping| wrapping.certfile(memory(&cert)).keyfile(memory(&key)))
     };
-    let alone = key.clone();
-    let cases: [(Says, &str); 12] = [
+    let (alone, text, pem) = (key.clone(), key.clone(), cert.clone());
+    let cases: [(Says, &str); 13] = [
         (
             Box::new(move |wrapping| wrapping.keyfile(memory(&alone))),
             "a keyfile was given without the certfile",
@@ -125,6 +125,11 @@ async fn what_cannot_be_shown_or_spoken_or_trusted_is_told_when_it_is_awaited() 
         (
             Box::new(|wrapping| wrapping.certfile("/none/client.pem")),
             "/none/client.pem: there is nothing at this path",
+        ),
+        // A text is no file's name.
+        (
+            Box::new(move |wrapping| wrapping.certfile(memory(&pem)).keyfile(&text)),
+            "cannot read the private key from a path that is PEM text: it is no path",
         ),
         (pair(&cert, &encrypted), "the private key is encrypted"),
         (pair(&cert, &stranger), "belongs to no certificate"),
@@ -164,7 +169,7 @@ async fn what_cannot_be_shown_or_spoken_or_trusted_is_told_when_it_is_awaited() 
             .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config, "{error}");
         assert!(error.to_string().contains(why), "{error}\n{why}");
-        assert!(!format!("{error:?}").contains(secret));
+        assert!(!format!("{error} {error:?}").contains(secret));
         let mut received = Vec::new();
         theirs.read_to_end(&mut received).await.unwrap();
         assert_eq!(received, b"", "{why}");
