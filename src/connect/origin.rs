@@ -27,7 +27,9 @@ impl Origin {
                 ErrorKind::InvalidUrl,
                 "the URL holds a user name or a password, which end up in logs",
             )
-            .with_hint(Some("send them by RequestBuilder::basic_auth")));
+            .with_hint(Some(
+                "send them in Authorization, as RequestBuilder::basic_auth does",
+            )));
         }
         if url.scheme() == "http" && !limits.allow_http {
             return Err(Error::new(

@@ -43,6 +43,7 @@ impl Limits {
             return Ok(amended);
         }
         self.check_payload(length)?;
+        // The documentation and the stub: of POST alone.
         if app_engine && *method == Method::POST && length != Some(0) {
             let form = HeaderValue::from_static("application/x-www-form-urlencoded");
             headers.entry(CONTENT_TYPE).or_insert(form);
