@@ -5,10 +5,41 @@ use http::header::{
     TRANSFER_ENCODING, UPGRADE, USER_AGENT,
 };
 use http::uri::Authority;
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::decode;
 use crate::error::{Error, ErrorKind, Result};
+use crate::limits::REQUEST_FIELDS;
+
+/// A header as the caller has named it, fit to be written.
+pub(crate) fn header<N, V>(name: N, value: V) -> Result<(HeaderName, HeaderValue)>
+where
+    N: TryInto<HeaderName, Error: Into<http::Error>>,
+    V: TryInto<HeaderValue, Error: Into<http::Error>>,
+{
+    let invalid = |why: String| Error::new(ErrorKind::InvalidRequest, why);
+    let name = name.try_into().map_err(|error| {
+        invalid("a header's name is not a token".into()).with_source(error.into())
+    })?;
+    let value = value.try_into().map_err(|error| {
+        invalid(format!(
+            "the value of the header {name} has a character it may not have"
+        ))
+        .with_source(error.into())
+    })?;
+    Ok((name, value))
+}
+
+/// Refuses one header more where there are as many as may be.
+pub(crate) fn check_room(headers: &HeaderMap) -> Result<()> {
+    match headers.len() < REQUEST_FIELDS {
+        true => Ok(()),
+        false => Err(Error::new(
+            ErrorKind::InvalidRequest,
+            format!("there are more headers than the {REQUEST_FIELDS} that a request can have"),
+        )),
+    }
+}
 
 /// Adds what every request has and this one lacks. Whether the codings asked for are ours.
 pub(crate) fn add_headers(headers: &mut HeaderMap, user_agent: &HeaderValue) -> bool {

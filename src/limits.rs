@@ -45,6 +45,10 @@ pub(crate) const RESPONSE_HEAD: u32 = 64 << 10;
 /// Most fields in the head of a response: hyper's and httparse's default.
 pub(crate) const RESPONSE_FIELDS: usize = 100;
 
+/// Most fields of a request that the caller sets. `http::HeaderMap` holds 24,576 names, three quarters
+/// of 2^15, and panics at the next: here is room for those that we add.
+pub(crate) const REQUEST_FIELDS: usize = 24_000;
+
 /// Most interim (1xx) responses before the final one. Go allows 5, and 1 MiB of them.
 pub(crate) const INTERIM_RESPONSES: usize = 8;
 

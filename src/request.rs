@@ -14,6 +14,7 @@ use url::Url;
 
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
+use crate::headers::{check_room, header};
 use crate::into_url::IntoUrl;
 use crate::payload::Payload;
 use crate::response::Response;
@@ -111,15 +112,8 @@ impl RequestBuilder {
         V: TryInto<HeaderValue, Error: Into<http::Error>>,
     {
         self.with(|asked| {
-            let name = name.try_into().map_err(|error| {
-                invalid("a header's name is not a token").with_source(error.into())
-            })?;
-            let value = value.try_into().map_err(|error| {
-                invalid(format!(
-                    "the value of the header {name} has a character it may not have"
-                ))
-                .with_source(error.into())
-            })?;
+            let (name, value) = header(name, value)?;
+            check_room(&asked.headers)?;
             asked.headers.append(name, value);
             Ok(())
         })
@@ -130,6 +124,7 @@ impl RequestBuilder {
         self.with(|asked| {
             let mut last = None;
             for (name, value) in headers {
+                check_room(&asked.headers)?;
                 match (name, &last) {
                     (Some(name), _) => {
                         asked.headers.insert(name.clone(), value);

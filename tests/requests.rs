@@ -15,7 +15,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::HeaderMap;
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http_body_util::{BodyExt, Full};
 use script::{HOST, Received, Server, Then, builder, client, in_time, pieces, reply};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -561,6 +561,43 @@ async fn what_would_smuggle_is_refused_before_a_byte() {
         assert_eq!(server.connections(), 0);
     })
     .await;
+}
+
+/// The map that holds them would panic where it is full.
+#[tokio::test]
+async fn more_headers_than_a_request_can_hold_are_an_error() {
+    let server = Server::plain(|_| (reply("200 OK", "", ""), Then::Stay)).await;
+    let names = |count: u32| (0..count).map(|n| HeaderName::try_from(format!("x-{n}")).unwrap());
+    let map = |count| HeaderMap::from_iter(names(count).map(|name| (name, HeaderValue::from(1))));
+    let fetch = || {
+        client()
+            .fetch(server.url("/"))
+            .basic_auth("user", Some("x"))
+    };
+    let each = |count| names(count).fold(fetch(), |fetch, name| fetch.header(name, "1"));
+    let same = |count| (0..count).fold(fetch(), |fetch, _| fetch.header("x", "1"));
+    for (fetch, expected) in [
+        (each(23_999), true),
+        (each(24_000), false),
+        (each(30_000), false),
+        (same(23_999), true),
+        (same(30_000), false),
+        (fetch().headers(map(23_999)), true),
+        (fetch().headers(map(24_576)), false),
+        (fetch().headers(map(20_000)).headers(map(20_000)), true),
+    ] {
+        let fetch = fetch.method(Method::POST).json(&1);
+        match in_time(fetch.send()).await {
+            Ok(response) => assert!(expected && response.status() == 200),
+            Err(error) => {
+                assert!(!expected, "{error}");
+                assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+                let why = "there are more headers than the 24000 that a request can have";
+                assert!(error.to_string().starts_with(why), "{error}");
+            }
+        }
+    }
+    assert_eq!(server.requests().len(), 4);
 }
 
 #[tokio::test]
