@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Method;
+use http::{HeaderMap, Method};
 use tokio::time::Instant;
 use tracing::Span;
 use url::Url;
@@ -19,6 +19,7 @@ use super::places::Turn;
 use super::result::FetchResult;
 use super::service::UrlFetchService;
 use crate::client::Client;
+use crate::headers::{check_room, header};
 use crate::into_url::IntoUrl;
 use crate::limits::{Clock, Deadline};
 use crate::request::{self, RequestBuilder};
@@ -41,7 +42,7 @@ struct Asked {
     url: Url,
     payload: Bytes,
     method: Method,
-    headers: Vec<(String, String)>,
+    headers: HeaderMap,
     allow_truncated: bool,
     follow_redirects: bool,
     deadline: Option<Duration>,
@@ -57,7 +58,7 @@ impl Fetch {
                 url,
                 payload: Bytes::new(),
                 method: Method::GET,
-                headers: Vec::new(),
+                headers: HeaderMap::new(),
                 allow_truncated: false,
                 follow_redirects: true,
                 deadline: None,
@@ -93,14 +94,14 @@ impl Fetch {
         K: AsRef<str>,
         V: fmt::Display,
     {
-        self.set(|asked| {
+        self.with(|asked| {
             for (name, value) in headers {
-                let (name, value) = (name.as_ref(), value.to_string());
-                asked
-                    .headers
-                    .retain(|(each, _)| !each.eq_ignore_ascii_case(name));
-                asked.headers.push((name.to_owned(), value));
+                let header = header(name.as_ref(), value.to_string());
+                let header = header.and_then(|header| check_room(&asked.headers).map(|()| header));
+                let (name, value) = header.map_err(|error| error.with_url(&asked.url))?;
+                asked.headers.insert(name, value);
             }
+            Ok(())
         })
     }
 
@@ -241,14 +242,12 @@ impl Asked {
     }
 
     fn on(self, mut request: RequestBuilder) -> RequestBuilder {
-        for (name, value) in self.headers {
-            request = request.header(name, value);
-        }
         if let Some(validate) = self.validate_certificate {
             request = request.validate_certificate(validate);
         }
         request
             .method(self.method)
+            .headers(self.headers)
             .payload(self.payload)
             .follow_redirects(self.follow_redirects)
             .allow_truncated(true)

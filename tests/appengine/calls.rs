@@ -233,6 +233,22 @@ async fn a_header_that_cannot_be_sent_is_an_error_without_its_value() {
     assert_eq!(server.connections(), 0);
 }
 
+/// The map that holds them would panic where it is full.
+#[tokio::test]
+async fn more_headers_than_a_request_can_hold_are_an_error() {
+    let headers = |count: u32| (0..count).map(|n| (format!("x-{n}"), n));
+    let call = scripted().fetch("http://script.test/");
+    let call = call.headers(headers(20_000)).headers(headers(20_000));
+    let error = call.headers(headers(30_000)).await.unwrap_err();
+    assert_eq!(error.exception(), Exception::DownloadError);
+    assert_eq!(error.cause().kind(), ErrorKind::InvalidRequest);
+    assert_eq!(
+        error.to_string(),
+        "DownloadError: there are more headers than the 24000 that a request can have \
+         (http://script.test/)"
+    );
+}
+
 #[tokio::test]
 async fn a_url_is_text_or_a_url() {
     let server = Server::tls(empty).await;
