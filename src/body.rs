@@ -297,8 +297,10 @@ impl BodyContext {
 
     /// What is told of a body that was truncated, where that is not allowed after all.
     pub(crate) fn too_large(&self, cut: &Content) -> Error {
-        self.complete(too_large(cut.bytes.len() as u64))
-            .with_timings(cut.timings)
+        let error = self.complete(too_large(cut.bytes.len() as u64));
+        let error = error.with_timings(cut.timings);
+        trace::body_failed(&self.url, &error);
+        error
     }
 }
 

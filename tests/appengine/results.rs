@@ -1,10 +1,12 @@
 //! What comes back: content, status, headers and what else a result tells, over both protocols.
 
 use bytes::Bytes;
+use tracing::Level;
 use urlfetch::Limits;
 use urlfetch::appengine::{FetchResult, HEAD, UrlFetchService};
 use urlfetch::lab::{Lab, Scenario};
 
+use crate::log::Log;
 use crate::script::{self, Received, Server, Then, in_time, reply};
 use crate::{go, scripted, service_of};
 
@@ -161,6 +163,24 @@ async fn content_is_truncated_beyond_the_limit_and_only_where_that_is_allowed() 
                 assert!(response.verdict().unwrap().is_verified());
             }
         }
+    }
+}
+
+/// Its body was read as far as it is allowed to be truncated, which is not what became of it.
+#[tokio::test]
+async fn a_response_that_is_too_large_is_a_failure_in_the_log() {
+    let limits = Limits::app_engine().max_response_size(5);
+    let client = script::builder().limits(limits).build().unwrap();
+    let service = UrlFetchService::new(client);
+    let server = Server::tls(|_| (reply("200 OK", "", "123456"), Then::Stay)).await;
+    for (allowed, failures) in [(true, 0), (false, 1)] {
+        let (log, _guard) = Log::capture(Level::DEBUG);
+        let call = service.fetch(server.url("/")).allow_truncated(allowed);
+        assert_eq!(in_time(call.send()).await.is_ok(), allowed);
+        let logged = log.ours();
+        let failed = logged.iter().filter(|record| record.name == "body failed");
+        let failed: Vec<_> = failed.map(|record| record.field("error.type")).collect();
+        assert_eq!(failed, vec![Some("response-too-large"); failures]);
     }
 }
 
