@@ -105,7 +105,7 @@ impl RequestBuilder {
         })
     }
 
-    /// Adds a header. One that is repeated is sent repeatedly.
+    /// Adds a header. One that is repeated is sent repeatedly. There can be 24,000 at most.
     pub fn header<N, V>(self, name: N, value: V) -> Self
     where
         N: TryInto<HeaderName, Error: Into<http::Error>>,
