@@ -138,6 +138,7 @@ const ROOMS: &[&str] = &[
     "tls/fields",
     "tls/ways",
     "tls/layout",
+    "tls/dotted",
     "tls/shown",
 ];
 
@@ -174,6 +175,7 @@ const DECISIONS: &[&str] = &[
     "tls/crl",
     "tls/demand",
     "tls/diagnose",
+    "tls/dotted",
     "tls/extensions",
     "tls/fields",
     "tls/general_name",

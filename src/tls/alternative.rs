@@ -8,6 +8,7 @@ use x509_cert::der::oid::db::rfc5280;
 use x509_cert::der::{Decode, Encode, TagNumber, Tagged};
 
 use super::certificate::Certificate;
+use super::dotted::dotted;
 use super::general_name::{self, GeneralName};
 use super::layout::elements;
 use super::name::{DistinguishedName, Listed};
@@ -87,7 +88,7 @@ impl AlternativeName {
             GeneralName::Directory(name) => DistinguishedName::read(name).ok().map(Self::Directory),
             GeneralName::Other(TagNumber::N8, id) => {
                 let id = ObjectIdentifier::from_bytes(id).ok()?;
-                Some(Self::RegisteredId(id.to_string()))
+                Some(Self::RegisteredId(dotted(&id)))
             }
             GeneralName::Other(TagNumber::N0, fields) => other(fields),
             GeneralName::Other(TagNumber::N3, fields) => Some(Self::X400(fields.to_vec())),
@@ -131,7 +132,7 @@ fn other(fields: &[u8]) -> Option<AlternativeName> {
     let is_value = value.tag().is_context_specific() && value.tag().number() == TagNumber::N0;
     let value = is_value.then(|| AnyRef::from_der(value.value()).ok())??;
     Some(AlternativeName::Other {
-        type_id: type_id.decode_as::<ObjectIdentifier>().ok()?.to_string(),
+        type_id: dotted(&type_id.decode_as().ok()?),
         value: value.to_der().ok()?,
     })
 }

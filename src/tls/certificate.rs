@@ -21,6 +21,7 @@ use x509_cert::der::asn1::{AnyRef, ObjectIdentifier};
 use x509_cert::der::oid::db::{DB, rfc4519};
 use x509_cert::der::{self, Decode, Tag, Tagged};
 
+use super::dotted::dotted;
 use super::fields;
 use super::layout::Layout;
 use super::shown::{Shown, ShownSentence, hex};
@@ -307,7 +308,7 @@ impl std::error::Error for MalformedCertificate {
 /// The name of an algorithm, or its object identifier if that is not known.
 pub(super) fn algorithm_name(id: ObjectIdentifier) -> String {
     DB.by_oid(&id).map_or_else(
-        || id.to_string(),
+        || dotted(&id),
         |name| name.trim_start_matches("id-").to_owned(),
     )
 }

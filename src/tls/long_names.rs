@@ -3,10 +3,12 @@
 
 use x509_cert::der::asn1::ObjectIdentifier;
 
+use super::dotted::dotted;
+
 /// The long name of a type of attribute, as OpenSSL spells it; `None` if it is not one that stands
 /// in names.
 pub(super) fn long_name(id: &ObjectIdentifier) -> Option<&'static str> {
-    let dotted = id.to_string();
+    let dotted = dotted(id);
     let (arc, last) = dotted.rsplit_once('.')?;
     let last = last.parse::<u16>().ok()?;
     let (_, names) = LONG_NAMES.iter().find(|(of, _)| *of == arc)?;

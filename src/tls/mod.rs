@@ -74,6 +74,7 @@ mod crls;
 pub(crate) mod crypto;
 pub(crate) mod demand;
 mod diagnose;
+mod dotted;
 mod extensions;
 pub(crate) mod fault;
 mod fields;

@@ -10,6 +10,7 @@ use x509_cert::der::asn1::{AnyRef, ObjectIdentifier};
 use x509_cert::der::{self, Decode, Encode, Tag, Tagged};
 
 use super::certificate::Certificate;
+use super::dotted::dotted;
 use super::layout::{elements, sequence};
 use super::long_names::long_name;
 use super::shown::{Shown, ShownSentence};
@@ -77,9 +78,10 @@ pub struct Attribute {
 }
 
 impl Attribute {
-    /// The object identifier of its type, such as `2.5.4.3`.
+    /// The object identifier of its type, such as `2.5.4.3`; `#` and its DER in hexadecimal if that
+    /// is longer than it need be (X.690 §8.19.2).
     pub fn oid(&self) -> String {
-        self.id.to_string()
+        dotted(&self.id)
     }
 
     /// Its type as OpenSSL names it at length, such as `commonName`, or its

@@ -59,6 +59,10 @@ fn each_key_has_what_python_gave() {
     );
     let plain = || tbs(name(&["host.test"]));
     let subject = |names: &[&[Pair<'_>]]| minted(&tbs(named(names)));
+    let of_type = |id: &[u8]| {
+        let attribute = sequence(&[&tlv(0x06, &[id]), &tlv(UTF8, &[b"v"])]);
+        minted(&tbs(sequence(&[&tlv(0x31, &[&attribute])])))
+    };
     let serial = |octets: &[u8]| {
         minted(&Tbs {
             serial: octets.to_vec(),
@@ -139,6 +143,26 @@ fn each_key_has_what_python_gave() {
             Some(
                 r##"[[["commonName", "#0c01ff"]], [["commonName", "#1e02d800"]], [["commonName", "#1e0100"]]]"##,
             ),
+        ),
+        // A number that passes for commonName's where 32 bits of it are read; and one written in
+        // more octets than it needs (X.690 §8.19.2), which Python refused.
+        (
+            of_type(&[0x55, 4, 0x90, 0x80, 0x80, 0x80, 3]),
+            "subject",
+            r#"[[["2.5.4.4294967299", "v"]]]"#,
+            None,
+        ),
+        (
+            of_type(&[0x55, 4, 0x80, 3]),
+            "subject",
+            "null",
+            Some(r##"[[["#060455048003", "v"]]]"##),
+        ),
+        (
+            alternatives(&[&tlv(0x88, &[&[0x55, 4, 0x90, 0x80, 0x80, 0x80, 3]])]),
+            "subjectAltName",
+            r#"[["Registered ID", "2.5.4.4294967299"]]"#,
+            None,
         ),
         (dates(), "notBefore", r#""Jan  2 03:04:05 1970 GMT""#, None),
         (dates(), "notAfter", r#""Dec 31 23:59:59 9999 GMT""#, None),
