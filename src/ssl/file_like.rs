@@ -11,8 +11,9 @@ use crate::tls::sources::{Limit, Source, path_name};
 /// "file-like" object.
 ///
 /// As in Python, a string is the name of a file. Text in memory is read by
-/// [`reader`](Self::reader). Either is read at once, and a failure told where the text is used:
-/// within async code, make it where blocking is allowed.
+/// [`reader`](Self::reader); where it is given for a name, the error says so without it. Either is
+/// read at once, and a failure told where the text is used: within async code, make it where
+/// blocking is allowed.
 ///
 /// ```no_run
 /// # fn main() -> urlfetch::Result<()> {
@@ -41,8 +42,7 @@ impl Pem {
     }
 }
 
-/// The text of the file with this name. A PEM text in its place is an error, which does not show it:
-/// such a text is for [`Pem::reader`].
+/// The text of the file with this name.
 impl<P: AsRef<Path>> From<P> for Pem {
     fn from(path: P) -> Self {
         let path = path.as_ref();
@@ -58,13 +58,23 @@ impl fmt::Debug for Pem {
 }
 
 /// CA certificates in memory: `cadata`, which in Python was PEM as text and DER as bytes.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 #[non_exhaustive]
 pub enum CaData<'a> {
     /// Certificates in PEM; what stands around them is passed over.
     Pem(&'a str),
     /// Certificates in DER, one after the other.
     Der(&'a [u8]),
+}
+
+/// Without the text, in which a key may have been left.
+impl fmt::Debug for CaData<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pem(pem) => write!(f, "CaData({} bytes of PEM)", pem.len()),
+            Self::Der(der) => write!(f, "CaData({} bytes of DER)", der.len()),
+        }
+    }
 }
 
 impl<'a> From<&'a str> for CaData<'a> {

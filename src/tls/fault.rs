@@ -196,8 +196,8 @@ impl fmt::Display for Problem {
         match self {
             Self::Missing => f.write_str("there is nothing at this path; check it"),
             Self::TextForPath => f.write_str(
-                "it is no path; use the function for texts or readers \
-                 (RootStore::add_pem, CrlStore::add_pem, Identity::from_pem, ssl::Pem::reader)",
+                "it was given where a path was expected; use the function for text \
+                 (add_pem, from_pem, ssl::Pem::reader)",
             ),
             Self::IsFolder => f.write_str(
                 "it is a folder and a file was expected; name the file \

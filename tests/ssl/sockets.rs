@@ -2,14 +2,15 @@
 //! and what must come of them.
 
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use urlfetch::lab::{Lab, Scenario};
 use urlfetch::ssl::{self, Pem, WrapSocket};
-use urlfetch::tls::Version;
-use urlfetch::{ErrorKind, Policy, Result, TlsStream};
+use urlfetch::tls::{CrlStore, Version};
+use urlfetch::{ErrorKind, Identity, Policy, Result, RootStore, TlsStream};
 
 use crate::child::{Warnings, alone};
 use crate::context::other_ca;
@@ -129,7 +130,7 @@ async fn what_cannot_be_shown_or_spoken_or_trusted_is_told_when_it_is_awaited() 
         // A text is no file's name.
         (
             Box::new(move |wrapping| wrapping.certfile(memory(&pem)).keyfile(&text)),
-            "cannot read the private key from a path that is PEM text: it is no path",
+            "cannot read the private key from PEM text: it was given where a path was expected",
         ),
         (pair(&cert, &encrypted), "the private key is encrypted"),
         (pair(&cert, &stranger), "belongs to no certificate"),
@@ -176,6 +177,40 @@ async fn what_cannot_be_shown_or_spoken_or_trusted_is_told_when_it_is_awaited() 
     }
 }
 
+/// Python's mistake that is made most easily: the text itself, where the name of its file belongs.
+#[test]
+fn a_key_that_is_given_as_the_name_of_a_file_is_not_told() {
+    let key = rcgen::KeyPair::generate().unwrap().serialize_pem();
+    let secret = key.lines().nth(1).unwrap();
+    let new = ssl::create_default_context;
+    for text in [
+        key.clone(),
+        key.replace('\n', "\r\n"),
+        key.replace('\n', ""),
+        format!("  {key}"),
+        key.replace("-----", "----"),
+    ] {
+        let folder = Path::new(&text);
+        for error in [
+            new().load_cert_chain(&text, None).unwrap_err(),
+            Identity::from_pem_files(&text, &text).unwrap_err(),
+            new()
+                .load_verify_locations(Some(text.as_str().into()), None, None)
+                .unwrap_err(),
+            new()
+                .load_verify_locations(None, Some(folder), None)
+                .unwrap_err(),
+            RootStore::empty().add_der_file(&text).unwrap_err(),
+            CrlStore::empty().add_pem_file(&text).unwrap_err(),
+        ] {
+            assert_eq!(error.kind(), ErrorKind::Config);
+            assert!(!format!("{error} {error:?}").contains(secret), "{error}");
+            let why = "from PEM text: it was given where a path was expected";
+            assert!(error.to_string().contains(why), "{error}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn what_shows_a_socket_shows_no_key() {
     let lab = Lab::start().await.unwrap();
@@ -192,7 +227,8 @@ async fn what_shows_a_socket_shows_no_key() {
             Some(Pem::reader(key.as_bytes())),
         )
         .unwrap();
-    let shown = format!("{shown} {wrapping:?} {context:?}");
+    let cadata = ssl::CaData::from(key);
+    let shown = format!("{shown} {wrapping:?} {context:?} {cadata:?}");
     assert!(shown.contains("good.lab.test"), "{shown}");
     for line in key.lines().skip(1) {
         assert!(!shown.contains(line), "{shown}");
