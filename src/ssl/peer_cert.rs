@@ -60,7 +60,9 @@ pub fn getpeercert(certificate: &Certificate) -> PeerCert {
 /// DER in hexadecimal, and an alternative name that cannot be read is `<invalid>`, which Python had
 /// for addresses alone. An extension that is there twice (RFC 5280 §4.2 forbids it) is not read.
 /// OpenSSL came to know names of attributes and kinds of `othername` from one version to the next;
-/// here they are those of [`Attribute::name`], and `<unsupported>`.
+/// here they are those of [`Attribute::name`], and `<unsupported>`. A `Registered ID` is in numbers,
+/// where Python had OpenSSL's name if it knew one. A certificate that
+/// [`Certificate::from_der`] refuses has none of this, although Python may have read it.
 #[derive(Clone, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "json", derive(serde::Serialize))]
 #[cfg_attr(feature = "json", serde(rename_all = "camelCase"))]
@@ -97,8 +99,8 @@ pub struct PeerCert {
     pub crl_distribution_points: Vec<String>,
 }
 
-/// A distinguished name: relative names, each of pairs of a long name and a value, such as
-/// `("commonName", "example.com")`.
+/// A distinguished name: relative names, each of one or more pairs of a long name and a value, such
+/// as `("commonName", "example.com")`.
 pub type RdnSequence = Vec<Vec<(String, String)>>;
 
 /// An alternative name: its tag, `DNS`, `IP Address`, `email`, `URI`, `Registered ID`, `DirName`,
@@ -187,6 +189,7 @@ fn sequence(name: &DistinguishedName) -> RdnSequence {
     };
     let pair = |attribute: &Attribute| (attribute.name().into_owned(), value(attribute));
     name.relative_names()
+        .filter(|attributes| !attributes.is_empty())
         .map(|attributes| attributes.iter().map(pair).collect())
         .collect()
 }

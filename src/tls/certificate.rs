@@ -51,8 +51,10 @@ impl Certificate {
     ///
     /// # Errors
     ///
-    /// If the bytes are not exactly one X.509 certificate: trailing bytes are refused, and so are
-    /// dates before 1970 and a relative name of more than 32 attributes.
+    /// If the bytes are not exactly one X.509 certificate in DER: trailing bytes are refused, and so
+    /// are dates before 1970 or in another form than RFC 5280 §4.1.2.5 has, serial numbers of more
+    /// than 21 octets, relative names of more than 32 attributes, names with a UniversalString, and
+    /// object identifiers that are longer than 39 octets or begin with 2.40 or more.
     pub fn from_der(der: &[u8]) -> Result<Self, MalformedCertificate> {
         Self::read(CertificateDer::from(der.to_vec()))
     }

@@ -90,6 +90,13 @@ fn each_key_has_what_python_gave() {
         (version_1(), "version", "1", None),
         (version_1(), "subjectAltName", "null", None),
         (subject(&[]), "subject", "[]", None),
+        // A relative name of no attribute (RFC 5280 §4.1.2.4 forbids it) has no first one to take.
+        (
+            subject(&[&[], &[(CN, UTF8, b"x")], &[]]),
+            "subject",
+            r#"[[["commonName", "x"]]]"#,
+            None,
+        ),
         // Relative names of several attributes are in the order of the bytes.
         (
             subject(&[
@@ -157,6 +164,15 @@ fn each_key_has_what_python_gave() {
             "subject",
             "null",
             Some(r##"[[["#060455048003", "v"]]]"##),
+        ),
+        (
+            alternatives(&[
+                &tlv(0x88, &[&oid(CN)[2..]]),
+                &tlv(0x88, &[&[0x88, 0x37, 3]]),
+            ]),
+            "subjectAltName",
+            r#"[["Registered ID", "commonName"], ["Registered ID", "2.999.3"]]"#,
+            Some(r#"[["Registered ID", "2.5.4.3"], ["Registered ID", "<invalid>"]]"#),
         ),
         (
             alternatives(&[&tlv(0x88, &[&[0x55, 4, 0x90, 0x80, 0x80, 0x80, 3]])]),
