@@ -1,8 +1,10 @@
 //! What can be fetched, and how it becomes a URL.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 
 use http::Uri;
+use url::SyntaxViolation::ExpectedDoubleSlash;
 use url::{ParseError, Url};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -10,7 +12,9 @@ use crate::error::{Error, ErrorKind, Result};
 /// What can be fetched: `&str`, `String`, [`Url`], [`Uri`].
 ///
 /// A name that is not ASCII is mapped as IDNA has it; what the `url` crate forgives, such as a
-/// backslash for a slash, is fetched in its canonical form, which is also what is reported.
+/// backslash for a slash in a path, is fetched in its canonical form, which is also what is
+/// reported. It does not forgive what is missing before the host: of `https:///a/b` a browser makes
+/// the host `a`, and who left the host empty meant no such host.
 pub trait IntoUrl: sealed::Sealed {
     /// The URL, or an error of kind [`ErrorKind::InvalidUrl`].
     #[doc(hidden)]
@@ -50,11 +54,24 @@ into_url! {
 }
 
 fn parse(url: &str) -> Result<Url> {
+    let is_odd = Cell::new(false);
+    let note = |violation| is_odd.set(is_odd.get() | (violation == ExpectedDoubleSlash));
+    let parsed = Url::options()
+        .syntax_violation_callback(Some(&note))
+        .parse(url);
     // The parser's errors say nothing of the text, which may hold a password.
-    Url::parse(url).map_err(|error| {
+    let url = parsed.map_err(|error| {
         let has_no_scheme = error == ParseError::RelativeUrlWithoutBase;
         Error::new(ErrorKind::InvalidUrl, "the URL cannot be read")
             .with_source(error)
             .with_hint(has_no_scheme.then_some("begin it with https://"))
-    })
+    })?;
+    match is_odd.get() {
+        true => Err(Error::new(
+            ErrorKind::InvalidUrl,
+            "the URL cannot be read: between its scheme and its host are not two slashes",
+        )
+        .with_hint(Some("is its host empty? write it as https://host/path"))),
+        false => Ok(url),
+    }
 }
