@@ -3,12 +3,12 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use x509_cert::der::asn1::{AnyRef, ObjectIdentifier};
+use x509_cert::der::asn1::AnyRef;
 use x509_cert::der::oid::db::rfc5280;
-use x509_cert::der::{Decode, Encode, TagNumber, Tagged};
+use x509_cert::der::{Decode, Encode, Tag, TagNumber, Tagged};
 
 use super::certificate::Certificate;
-use super::dotted::dotted;
+use super::dotted::arcs;
 use super::general_name::{self, GeneralName};
 use super::layout::elements;
 use super::name::{DistinguishedName, Listed};
@@ -86,10 +86,7 @@ impl AlternativeName {
             GeneralName::Uri(name) => text(name).map(Self::Uri),
             GeneralName::Address(octets) => general_name::address(octets).map(Self::Ip),
             GeneralName::Directory(name) => DistinguishedName::read(name).ok().map(Self::Directory),
-            GeneralName::Other(TagNumber::N8, id) => {
-                let id = ObjectIdentifier::from_bytes(id).ok()?;
-                Some(Self::RegisteredId(dotted(&id)))
-            }
+            GeneralName::Other(TagNumber::N8, id) => arcs(id).map(Self::RegisteredId),
             GeneralName::Other(TagNumber::N0, fields) => other(fields),
             GeneralName::Other(TagNumber::N3, fields) => Some(Self::X400(fields.to_vec())),
             GeneralName::Other(_, fields) => Some(Self::EdiParty(fields.to_vec())),
@@ -111,8 +108,8 @@ impl fmt::Display for AlternativeName {
             Self::Uri(name) => write!(f, "URI \"{}\"", Shown(name)),
             Self::Ip(address) => write!(f, "IP {address}"),
             Self::Directory(name) => write!(f, "directory {}", ShownSentence(Listed(name))),
-            Self::RegisteredId(id) => write!(f, "registered ID {id}"),
-            Self::Other { type_id, .. } => write!(f, "other name of type {type_id}"),
+            Self::RegisteredId(id) => write!(f, "registered ID {}", Shown(id)),
+            Self::Other { type_id, .. } => write!(f, "other name of type {}", Shown(type_id)),
             Self::X400(_) => f.write_str("X.400 address"),
             Self::EdiParty(_) => f.write_str("EDI party"),
             Self::Unreadable { kind, value } => {
@@ -131,8 +128,9 @@ fn other(fields: &[u8]) -> Option<AlternativeName> {
     };
     let is_value = value.tag().is_context_specific() && value.tag().number() == TagNumber::N0;
     let value = is_value.then(|| AnyRef::from_der(value.value()).ok())??;
+    let is_id = type_id.tag() == Tag::ObjectIdentifier;
     Some(AlternativeName::Other {
-        type_id: dotted(&type_id.decode_as().ok()?),
+        type_id: is_id.then(|| arcs(type_id.value())).flatten()?,
         value: value.to_der().ok()?,
     })
 }

@@ -172,7 +172,7 @@ fn each_key_has_what_python_gave() {
             ]),
             "subjectAltName",
             r#"[["Registered ID", "commonName"], ["Registered ID", "2.999.3"]]"#,
-            Some(r#"[["Registered ID", "2.5.4.3"], ["Registered ID", "<invalid>"]]"#),
+            Some(r#"[["Registered ID", "2.5.4.3"], ["Registered ID", "2.999.3"]]"#),
         ),
         (
             alternatives(&[&tlv(0x88, &[&[0x55, 4, 0x90, 0x80, 0x80, 0x80, 3]])]),
