@@ -110,13 +110,18 @@ impl Fetch {
         self.set(|asked| asked.allow_truncated = allow)
     }
 
-    /// Whether redirects are followed, five at most; they are unless said otherwise.
+    /// Whether redirects are followed, five at most; they are unless said otherwise. One from https
+    /// to http, or to what the limits do not allow, is an `InvalidURLError`.
     pub fn follow_redirects(self, follow: bool) -> Self {
         self.set(|asked| asked.follow_redirects = follow)
     }
 
     /// How long all of it may take, in seconds or as a [`Duration`]: queue, redirects and body
     /// together. More than 60 s are cut to that.
+    ///
+    /// Within it a connection may take 10 s
+    /// ([`ClientBuilder::connect_timeout`](crate::ClientBuilder::connect_timeout)), and each piece
+    /// of a body 30 s.
     pub fn deadline(self, deadline: impl IntoDeadline) -> Self {
         self.with(|asked| {
             asked.deadline = deadline.into_deadline()?;

@@ -56,7 +56,7 @@ impl FetchResult {
         decode_text(content_type, self.content().clone())
     }
 
-    /// The status, 100 to 999. None of them is an error.
+    /// The status, 200 to 999. None of them is an error; in App Engine's stubs those from 600 were.
     pub fn status_code(&self) -> u16 {
         self.0.status.as_u16()
     }
