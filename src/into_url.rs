@@ -1,13 +1,12 @@
 //! What can be fetched, and how it becomes a URL.
 
 use std::borrow::Cow;
-use std::cell::Cell;
 
 use http::Uri;
-use url::SyntaxViolation::ExpectedDoubleSlash;
 use url::{ParseError, Url};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::reference;
 
 /// What can be fetched: `&str`, `String`, [`Url`], [`Uri`].
 ///
@@ -54,24 +53,17 @@ into_url! {
 }
 
 fn parse(url: &str) -> Result<Url> {
-    let is_odd = Cell::new(false);
-    let note = |violation| is_odd.set(is_odd.get() | (violation == ExpectedDoubleSlash));
-    let parsed = Url::options()
-        .syntax_violation_callback(Some(&note))
-        .parse(url);
     // The parser's errors say nothing of the text, which may hold a password.
-    let url = parsed.map_err(|error| {
-        let has_no_scheme = error == ParseError::RelativeUrlWithoutBase;
+    reference::read(url, None).map_err(|error| {
+        let hint = match error {
+            ParseError::RelativeUrlWithoutBase => Some("begin it with https://"),
+            ParseError::EmptyHost => {
+                Some("after two slashes a host is to follow: https://host/path")
+            }
+            _ => None,
+        };
         Error::new(ErrorKind::InvalidUrl, "the URL cannot be read")
             .with_source(error)
-            .with_hint(has_no_scheme.then_some("begin it with https://"))
-    })?;
-    match is_odd.get() {
-        true => Err(Error::new(
-            ErrorKind::InvalidUrl,
-            "the URL cannot be read: between its scheme and its host are not two slashes",
-        )
-        .with_hint(Some("is its host empty? write it as https://host/path"))),
-        false => Ok(url),
-    }
+            .with_hint(hint)
+    })
 }

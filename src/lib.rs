@@ -139,6 +139,7 @@ mod decode;
 mod fetch;
 mod headers;
 mod redirect;
+mod reference;
 mod service;
 mod trace;
 

@@ -31,8 +31,9 @@ pub(crate) const ATTEMPTS: usize = 16;
 /// recommended Connection Attempt Delay.
 pub(crate) const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
-/// Longest silence while a body is read. What App Engine's default of "no byte in the deadline"
-/// meant in practice; curl's --speed-time and httpx's read timeout are of the same order.
+/// Longest silence while a body is read that nobody set a deadline for. What App Engine's default of
+/// "no byte in the deadline" meant in practice; curl's --speed-time and httpx's read timeout are of
+/// the same order.
 pub(crate) const IDLE_READ: Duration = Duration::from_secs(30);
 
 /// Most bytes of a body that we buffer: urlfetch's documented limit of 2^25.
@@ -60,7 +61,7 @@ pub(crate) const PROXY_HEAD: u64 = 16 << 10;
 /// connection of its own. curl asks for one; more than these seldom are of one host.
 pub(crate) const SOCKS_ADDRESSES: usize = 4;
 
-/// Most redirects that are followed: urlfetch's number. Go, reqwest and ureq follow 10, the Fetch
+/// Most redirects that are followed: urlfetch's number. reqwest and ureq follow 10, Go 9, the Fetch
 /// standard 20.
 pub(crate) const REDIRECTS: usize = 5;
 

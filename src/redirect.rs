@@ -11,6 +11,7 @@ use http::{Method, StatusCode, Uri};
 use url::{ParseError, Url};
 
 use crate::limits::{Exceeded, Limits};
+use crate::reference;
 
 /// The request that was answered, as far as the decision depends on it.
 #[derive(Clone, Copy)]
@@ -225,8 +226,7 @@ fn target(current: &Url, status: StatusCode, headers: &HeaderMap) -> Result<Url,
     if location.is_empty() {
         return Err(RedirectError::NoLocation { status });
     }
-    let mut url = current
-        .join(location)
+    let mut url = reference::read(location, Some(current))
         .map_err(|reason| RedirectError::BadLocation { reason })?;
     // RFC 9110 §10.2.2: without a fragment of its own, the target inherits ours.
     if url.fragment().is_none() {
@@ -436,7 +436,7 @@ mod tests {
             ("https://a.example/#larry", "/x#", "https://a.example/x#"),
             ("https://a.example/#old", "#new", "https://a.example/#new"),
             // What WHATWG URLs forgive; the canonical form is what counts.
-            (HERE, "\\\\b.example\\x", "https://b.example/x"),
+            (HERE, "\\x\\y", "https://a.example/x/y"),
             (HERE, "https:b.example", "https://a.example/dir/b.example"),
         ] {
             let next = follow(from, location.as_bytes(), false).unwrap();
@@ -462,6 +462,15 @@ mod tests {
             (
                 map(&[("location", "/x"), ("location", "/x")]),
                 "the reply redirects with 2 Location headers",
+            ),
+            // A browser finds a host in both.
+            (
+                map(&[("location", "https:///b.example/x")]),
+                "the Location of the redirect is not a URL: empty host",
+            ),
+            (
+                map(&[("location", "\\\\b.example\\x")]),
+                "the Location of the redirect is not a URL: empty host",
             ),
         ] {
             let error = decide(&asked, found, &fields).unwrap_err();

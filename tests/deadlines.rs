@@ -182,6 +182,7 @@ async fn a_body_has_the_clocks_of_its_reader() {
     use Read::{Streamed, Whole};
     let idle = "the idle-read timeout of 30s ended while reading the body";
     let shorter = "the deadline of 20s ended while reading the body";
+    let longer = "the deadline of 300s ended while reading the body";
     // (the limits, the deadline of the call, how it is read, what ends it 45 s after the start)
     let own = Limits::default();
     let longest = Limits::default().max_deadline(seconds(60));
@@ -192,8 +193,8 @@ async fn a_body_has_the_clocks_of_its_reader() {
         (&own, Some(60), Streamed, ENOUGH),
         (&own, Some(20), Whole, shorter),
         (&own, Some(20), Streamed, shorter),
-        (&own, Some(300), Whole, idle),
-        (&own, Some(300), Streamed, idle),
+        (&own, Some(300), Whole, longer),
+        (&own, Some(300), Streamed, longer),
         // Under a longest deadline every fetch has one, a stream too.
         (&longest, None, Streamed, ENOUGH),
         (&longest, Some(300), Whole, ENOUGH),

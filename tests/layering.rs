@@ -108,6 +108,7 @@ const ROOMS: &[&str] = &[
     "connect/special",
     "connect/net",
     "redirect",
+    "reference",
     "decode/*",
     "charset",
     "limits/request",

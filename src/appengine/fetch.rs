@@ -119,9 +119,8 @@ impl Fetch {
     /// How long all of it may take, in seconds or as a [`Duration`]: queue, redirects and body
     /// together. More than 60 s are cut to that.
     ///
-    /// Within it a connection may take 10 s
-    /// ([`ClientBuilder::connect_timeout`](crate::ClientBuilder::connect_timeout)), and each piece
-    /// of a body 30 s.
+    /// Within it a connection may take 10 s: see
+    /// [`ClientBuilder::connect_timeout`](crate::ClientBuilder::connect_timeout).
     pub fn deadline(self, deadline: impl IntoDeadline) -> Self {
         self.with(|asked| {
             asked.deadline = deadline.into_deadline()?;

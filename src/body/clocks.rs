@@ -59,10 +59,10 @@ impl Clocks {
             let explained = |error| explain(error, &context.facts);
             return Poll::Ready(frame.transpose().map_err(explained));
         }
-        let idle = Deadline::from(now, Clock::IdleRead, limits::IDLE_READ);
-        let first = match self.total_holds {
-            true => idle.sooner(self.total),
-            false => idle,
+        // Silence ends what nothing else would: whoever said how long all may take meant it.
+        let clock = match self.total_holds {
+            true => self.total,
+            false => Deadline::from(now, Clock::IdleRead, limits::IDLE_READ),
         };
         // It may be another runtime than last time, and the last one's clock may stand still.
         let runtime = Handle::try_current().map_err(|error| {
@@ -72,22 +72,18 @@ impl Clocks {
         let sleep = match &mut self.sleep {
             Some((id, sleep)) if *id == runtime.id() => {
                 if !self.waiting {
-                    sleep.as_mut().reset(first.ends());
+                    sleep.as_mut().reset(clock.ends());
                 }
                 sleep
             }
             other => {
-                let sleep = Box::pin(tokio::time::sleep_until(first.ends()));
+                let sleep = Box::pin(tokio::time::sleep_until(clock.ends()));
                 &mut other.insert((runtime.id(), sleep)).1
             }
         };
         self.waiting = true;
         ready!(sleep.as_mut().poll(cx));
-        let ended = match self.total_holds && self.total.is_over() {
-            true => self.total,
-            false => idle,
-        };
-        Poll::Ready(Err(ended.elapsed(Phase::Body).into()))
+        Poll::Ready(Err(clock.elapsed(Phase::Body).into()))
     }
 }
 

@@ -20,8 +20,8 @@ pub fn der_cert_to_pem_cert(der: &[u8]) -> String {
 /// the end.
 ///
 /// As in Python, the text must begin with the marker: white space before it is refused. So is a
-/// second certificate and broken base64, of which Python made what its decoder made of them. The
-/// DER is not looked into: [`Certificate::from_pem`](crate::tls::Certificate::from_pem) does so,
+/// second certificate and broken base64, of which Python made what its decoder made of them. Base64
+/// may lack its padding, which Python refused. The DER is not looked into: [`Certificate::from_pem`](crate::tls::Certificate::from_pem) does so,
 /// and passes over prose around the certificate.
 ///
 /// # Errors

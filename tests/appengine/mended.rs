@@ -246,10 +246,10 @@ async fn a_url_that_cannot_be_fetched_is_an_invalid_url() {
         ("https://a.test:65536/", "invalid port number"),
         ("https://a.test:99999999999/", "invalid port number"),
         // The stub saw no host in these, and sent nothing to one that the path names.
-        ("https:///a.test/", "two slashes"),
-        ("http:///a.test/", "two slashes"),
-        ("https:/a.test/", "two slashes"),
-        ("https:a.test/", "two slashes"),
+        ("https:///a.test/", "empty host"),
+        ("http:///a.test/", "empty host"),
+        ("https:/a.test/", "empty host"),
+        ("https:a.test/", "empty host"),
         ("https://a.test:-1/", "invalid port number"),
         ("https://a.test:0/", "port"),
         (

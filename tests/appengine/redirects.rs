@@ -165,6 +165,8 @@ async fn a_redirect_that_leads_nowhere_is_a_malformed_reply() {
             "invalid port number",
         ),
         ("location: https://\r\n", "empty host"),
+        ("location: https:///script.test/\r\n", "empty host"),
+        ("location: ///script.test/\r\n", "empty host"),
     ] {
         for method in ["GET", "POST"] {
             let server = Server::tls(move |_| (reply("302 Found", lines, ""), Then::Stay)).await;
