@@ -1,4 +1,5 @@
-//! App Engine's urlfetch by its own names: its calls, limits and errors, onto [`fetch`](crate::fetch).
+//! App Engine's urlfetch by its own names: its calls, limits and errors, onto
+//! [`fetch`](crate::fetch).
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), urlfetch::appengine::Error> {
