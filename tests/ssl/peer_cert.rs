@@ -51,6 +51,8 @@ fn it_is_the_document_that_python_gave() {
 #[cfg(feature = "json")]
 #[test]
 fn each_key_has_what_python_gave() {
+    const NUMERIC: u8 = 0x12;
+    const IA5: u8 = 0x16;
     type Row = (
         Certificate,
         &'static str,
@@ -630,8 +632,6 @@ const URI: u8 = 0x86;
 const IP: u8 = 0x87;
 /// The tags of texts, X.680 §8.6.
 const UTF8: u8 = 0x0c;
-const NUMERIC: u8 = 0x12;
 const PRINTABLE: u8 = 0x13;
 const TELETEX: u8 = 0x14;
-const IA5: u8 = 0x16;
 const BMP: u8 = 0x1e;
