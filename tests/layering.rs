@@ -100,7 +100,7 @@ const ROOMS: &[&str] = &[
     // What is said of it all.
     "trace",
     "headers",
-    "error",
+    "error/*",
     // The pure rooms.
     "connect/frames",
     "connect/framing",

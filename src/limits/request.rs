@@ -32,10 +32,8 @@ impl Limits {
         let mut amended = Amended::default();
         let app_engine = self.manners == Manners::AppEngine;
         if app_engine {
-            amended.dropped = PROTECTED.to_vec();
-            amended
-                .dropped
-                .retain(|name| headers.remove(*name).is_some());
+            let dropped = |name: &&str| headers.remove(*name).is_some();
+            amended.dropped = PROTECTED.into_iter().filter(dropped).collect();
             amended.drops_payload = length != Some(0) && NO_PAYLOAD.contains(method);
         }
         self.check_headers(headers)?;
