@@ -1,0 +1,3 @@
+//! urlfetch beside its peers.
+
+fn main() {}
