@@ -43,10 +43,8 @@ fn authority() -> CertificateParams {
 
 fn server() -> Result<CertificateParams> {
     let names = ["localhost", "127.0.0.1"].map(str::to_owned);
-    let mut params = CertificateParams {
-        subject_alt_names: CertificateParams::new(names)?.subject_alt_names,
-        ..named("localhost", 2)
-    };
+    let mut params = named("localhost", 2);
+    params.subject_alt_names = CertificateParams::new(names)?.subject_alt_names;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     params.use_authority_key_identifier_extension = true;
