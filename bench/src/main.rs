@@ -1,48 +1,144 @@
-//! urlfetch beside its peers.
+//! urlfetch beside its peers: `cargo run --release --manifest-path bench/Cargo.toml -- --help`.
 
+mod bench;
+mod child;
+mod clients;
 mod folder;
+mod order;
 mod pki;
+mod report;
 mod server;
+mod servers;
+mod setup;
 mod table;
 mod tool;
+mod usage;
+mod workloads;
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use bench::{Bench, load};
+use order::Order;
+use servers::Kind;
+use workloads::{PARTS, Part, Section};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 fn main() -> Result<()> {
-    let pki = pki::Pki::mint()?;
-    let nginx = server::Nginx::start(&pki, None)?;
-    println!(
-        "{} {}",
-        pki.ca.display(),
-        nginx.url(server::Door::Http2, "/small")
-    );
-    for tool in tool::Tool::all() {
-        println!("{}: {}", tool.name, tool.shown());
+    let begun = Instant::now();
+    usage::open_many_files()?;
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    match words
+        .split_first()
+        .map(|(first, rest)| (first.as_str(), rest))
+    {
+        Some(("child", rest)) => child::run(&Order::read(rest.iter().cloned())?, begun),
+        Some(("serve", rest)) => servers::run(&Kind::read(rest)?),
+        Some(("-h" | "--help", _)) => {
+            println!("{}", help());
+            Ok(())
+        }
+        _ => run(&Asked::read(&words)?),
     }
-    for door in [
-        server::Door::Http1,
-        server::Door::Http2,
-        server::Door::Full,
-        server::Door::Resumed,
-    ] {
-        let url = nginx.url(door, "/small");
-        let out = std::process::Command::new("curl")
-            .args(["-sv", "--cacert"])
-            .arg(&pki.ca)
-            .arg(url)
-            .output()?;
-        println!(
-            "{}",
-            String::from_utf8_lossy(&out.stderr)
-                .lines()
-                .filter(|l| l.contains("SSL")
-                    || l.contains("HTTP")
-                    || l.contains("reused")
-                    || l.contains("eused")
-                    || l.contains("ewsession"))
-                .collect::<Vec<_>>()
-                .join("\n")
-        );
+}
+
+/// What the command line asks for.
+struct Asked {
+    /// All, if none is named.
+    parts: Vec<&'static Part>,
+    rounds: usize,
+    time: Duration,
+}
+
+impl Asked {
+    fn read(words: &[String]) -> Result<Self> {
+        let mut asked = Self {
+            parts: Vec::new(),
+            rounds: 7,
+            time: Duration::from_secs(1),
+        };
+        let mut words = words.iter();
+        while let Some(word) = words.next() {
+            let mut number = || words.next().and_then(|word| word.parse().ok());
+            match word.as_str() {
+                "--rounds" => asked.rounds = number().ok_or("--rounds NUMBER")?,
+                "--ms" => {
+                    let ms = number().ok_or("--ms NUMBER")?;
+                    asked.time = Duration::from_millis(ms as u64);
+                }
+                word => {
+                    let part = PARTS.iter().find(|part| part.name == word);
+                    asked
+                        .parts
+                        .push(part.ok_or_else(|| format!("no {word}\n\n{}", help()))?);
+                }
+            }
+        }
+        Ok(asked)
+    }
+}
+
+fn run(asked: &Asked) -> Result<()> {
+    let bench = Bench::start(asked.rounds.max(1), asked.time)?;
+    eprintln!("load average {}", load());
+    let all = asked.parts.is_empty();
+    let parts = if all {
+        PARTS.iter().collect()
+    } else {
+        asked.parts.clone()
+    };
+
+    let (mut sections, mut missing) = (Vec::new(), String::new());
+    for part in parts {
+        match tool::missing(part.needs) {
+            None => {
+                eprintln!("{}: {}", part.name, part.about);
+                sections.push((part.run)(&bench)?);
+            }
+            Some(what) => {
+                let line = format!("**Left out: {} ({}).** {what}\n\n", part.name, part.about);
+                eprint!("{line}");
+                missing += &line;
+            }
+        }
+    }
+    if all {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("RESULTS.md");
+        // The section on scale goes between these and the method.
+        let scale = "";
+        fs::write(&path, report::whole(&bench, &sections, scale, &missing)?)?;
+        println!("{}", path.display());
+    } else {
+        print(&sections, &missing);
     }
     Ok(())
 }
+
+fn print(sections: &[Section], missing: &str) {
+    println!(
+        "{}\n{missing}",
+        report::goals(sections.iter().flat_map(|section| &section.lines))
+    );
+    for section in sections {
+        println!("{}", report::section(section));
+    }
+}
+
+fn help() -> String {
+    let parts = PARTS
+        .iter()
+        .map(|part| format!("  {:<9}{}\n", part.name, part.about));
+    format!("{HELP}{}", parts.collect::<String>())
+}
+
+const HELP: &str = "\
+urlfetch-bench [--rounds N] [--ms N] [PART...]
+
+Without a part all are run, and bench/RESULTS.md is written; a part is printed only.
+
+  --rounds N  how often each client is measured (7)
+  --ms N      how long, where time is measured (1000)
+
+";

@@ -21,10 +21,6 @@ impl Table {
         row.resize(self.head.len(), String::new());
         self.rows.push(row);
     }
-
-    pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
-    }
 }
 
 impl Display for Table {

@@ -55,6 +55,17 @@ pub fn find(name: &str) -> Option<PathBuf> {
         .find(|path| path.is_file())
 }
 
+/// How to install what is needed and not there; `None` if all is.
+pub fn missing(needed: &[&str]) -> Option<String> {
+    let lacks = |tool: &&Tool| needed.contains(&tool.name) && find(tool.name).is_none();
+    let said = TOOLS
+        .iter()
+        .filter(lacks)
+        .map(|tool| format!("{} is {}.", tool.name, tool.shown()));
+    let said: Vec<String> = said.collect();
+    (!said.is_empty()).then(|| said.join(" "))
+}
+
 /// A command that runs on this core alone; anywhere if there is no taskset, which RESULTS.md says.
 pub fn pinned(core: usize, program: &Path) -> Command {
     let Some(taskset) = find("taskset") else {

@@ -1,0 +1,103 @@
+//! urlfetch, from a URL in words and from one that was prepared.
+
+use urlfetch::tls::RootStore;
+use urlfetch::{Client, Response};
+
+use super::{Fetch, Got, Look, RESUMED, REUSED};
+use crate::Result;
+use crate::setup::{Roots, Setup};
+
+/// Each fetch from the words of the URL.
+#[derive(Clone)]
+pub struct Urlfetch {
+    client: Client,
+    url: std::sync::Arc<str>,
+}
+
+/// Each fetch from a target prepared once.
+#[derive(Clone)]
+pub struct Prepared {
+    client: Client,
+    // SWITCH ON: `target: urlfetch::Target`.
+    target: std::sync::Arc<str>,
+}
+
+impl Fetch for Urlfetch {
+    fn new(setup: &Setup) -> Result<Self> {
+        Ok(Self {
+            client: client(setup)?,
+            url: setup.url.clone(),
+        })
+    }
+
+    async fn get(&self, look: Look) -> Result<Got> {
+        whole(self.client.fetch(&*self.url).await?, look).await
+    }
+
+    async fn drain(&self) -> Result<Got> {
+        pieces(self.client.fetch(&*self.url).await?).await
+    }
+}
+
+impl Fetch for Prepared {
+    fn new(setup: &Setup) -> Result<Self> {
+        // SWITCH ON: `target: urlfetch::Target::new(&setup.url)?`.
+        Ok(Self {
+            client: client(setup)?,
+            target: setup.url.clone(),
+        })
+    }
+
+    async fn get(&self, look: Look) -> Result<Got> {
+        // SWITCH ON: `fetch(&self.target)`.
+        whole(self.client.fetch(&*self.target).await?, look).await
+    }
+
+    async fn drain(&self) -> Result<Got> {
+        pieces(self.client.fetch(&*self.target).await?).await
+    }
+}
+
+/// All is as it comes but what the bench gives to every client.
+fn client(setup: &Setup) -> Result<Client> {
+    // SWITCH ON: `.policy(Policy::default().key_exchange_groups([..]))` by `setup.key_exchange`.
+    let builder = Client::builder();
+    let builder = match &setup.roots {
+        Roots::Only(path) => builder.roots(RootStore::empty().add_pem_file(path)?),
+        Roots::Native => builder,
+    };
+    let builder = match &setup.proxy {
+        Some(proxy) => builder.proxy(format!("http://{proxy}")),
+        None => builder.no_proxy(),
+    };
+    Ok(builder.max_response_size(u64::MAX).build()?)
+}
+
+async fn whole(response: Response, look: Look) -> Result<Got> {
+    let resumed = look == Look::Resumed
+        && response
+            .headers()
+            .get(REUSED)
+            .is_some_and(|value| value == RESUMED);
+    let status = response.status().as_u16();
+    let bytes = response.bytes().await?.len() as u64;
+    Ok(Got {
+        status,
+        bytes,
+        resumed,
+    })
+}
+
+async fn pieces(response: Response) -> Result<Got> {
+    let status = response.status().as_u16();
+    let mut bytes = 0;
+    let mut body = response.into_body();
+    while let Some(piece) = body.chunk().await? {
+        bytes += piece.len() as u64;
+    }
+    Ok(Got {
+        status,
+        bytes,
+        resumed: false,
+    })
+}
