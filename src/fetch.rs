@@ -1,13 +1,13 @@
 //! One fetch: the loop that turns a request into a response.
 
-use std::pin::pin;
+use std::future::Future;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::{HeaderValue, Method, Request, StatusCode, Uri};
 use http_body::Body as _;
 use tokio::time::Instant;
-use tracing::Instrument;
 use url::Position;
 
 use crate::body::{Body, Reading};
@@ -27,12 +27,13 @@ use crate::tls::demand::Demand;
 use crate::trace;
 
 impl Client {
-    pub(crate) async fn execute(self, asked: Asked) -> Result<Response> {
+    pub(crate) async fn execute(self, asked: Box<Asked>) -> Result<Response> {
         let span = match &asked.turn {
             Some(turn) => turn.span.clone(),
             None => trace::fetch(&asked.method, &asked.url),
         };
-        let following = pin!(self.follow(asked).instrument(span.clone()));
+        let following = pin!(self.follow(asked));
+        let following = pin!(trace::within(&span, following));
         let outcome = in_one_runtime(following, true).await;
         match &outcome {
             Ok(response) => trace::returned(
@@ -47,41 +48,24 @@ impl Client {
     }
 
     /// Fetches, and follows redirects.
-    async fn follow(self, asked: Asked) -> Result<Response> {
+    async fn follow(&self, asked: Box<Asked>) -> Result<Response> {
         let shared = self.shared();
         let mut fetch = Fetch::begin(shared, asked)?;
-        let mut hops = Vec::new();
         loop {
-            let hop = fetch.hop(shared).await;
-            let exchange = hop.map_err(|error| {
-                let timings = error.timings().after(&fetch.earlier);
-                error.with_url(&fetch.asked.url).with_timings(timings)
-            })?;
-            let next = match fetch.follows {
-                true => fetch.next(shared, &exchange, hops.len())?,
-                false => None,
+            let exchange = fetch.hop(shared).await;
+            let exchange = exchange.map_err(|error| fetch.of_all_hops(error))?;
+            let turning = match fetch.answered(shared, exchange)? {
+                Answer::Response(response) => return Ok(response),
+                Answer::Redirect(turning) => turning,
             };
-            let Some(next) = next else {
-                return fetch.respond(exchange, hops);
-            };
-            let status = exchange.head.status;
-            trace::redirected(status, &next.url);
-            let url = fetch.asked.url.clone();
-            let peer = exchange.lease.facts().peer.clone();
-            let timings = fetch.turn(exchange, next).await;
-            hops.push(Hop {
-                status,
-                url,
-                peer,
-                timings,
-            });
+            turning.await;
         }
     }
 }
 
 /// A fetch under way.
 struct Fetch {
-    asked: Asked,
+    asked: Box<Asked>,
     /// Who asked for the URL.
     asker: Asker,
     demand: Demand,
@@ -97,10 +81,18 @@ struct Fetch {
     timings: Timings,
     /// Where that of the hops before it went.
     earlier: Timings,
+    hops: Vec<Hop>,
+}
+
+/// What the head of a response means.
+enum Answer<'a> {
+    Response(Response),
+    /// The turn to the next hop, in a box of its own: most fetches make none.
+    Redirect(Pin<Box<dyn Future<Output = ()> + Send + 'a>>),
 }
 
 impl Fetch {
-    fn begin(shared: &Shared, mut asked: Asked) -> Result<Self> {
+    fn begin(shared: &Shared, mut asked: Box<Asked>) -> Result<Self> {
         let options = asked.options;
         let complete = |error: Error| error.with_url(&asked.url);
         let demand = shared.demand(options.validate_certificate);
@@ -144,6 +136,7 @@ impl Fetch {
             began: deadline.starts(),
             timings,
             earlier: Timings::default(),
+            hops: Vec::new(),
             asked,
         })
     }
@@ -159,12 +152,11 @@ impl Fetch {
             target.origin().host(),
             target.origin().port(),
         );
-        let outcome = self
-            .exchange(shared, &target)
-            .instrument(span.clone())
-            .await
-            .map_err(|error| error.with_timings(self.stopped()));
-        match &outcome {
+        let outcome = {
+            let exchanging = pin!(self.exchange(shared, &target));
+            trace::within(&span, exchanging).await
+        };
+        match outcome {
             Ok(exchange) => {
                 let facts = exchange.lease.facts();
                 trace::answered(
@@ -175,10 +167,14 @@ impl Fetch {
                     facts.verdict(),
                     || self.timings.with_moved(exchange.lease.moved()),
                 );
+                Ok(exchange)
             }
-            Err(error) => trace::stopped(&span, error),
+            Err(error) => {
+                let error = error.with_timings(self.stopped());
+                trace::stopped(&span, &error);
+                Err(error)
+            }
         }
-        outcome
     }
 
     /// Sends the request, a second time if the first cannot have been acted on.
@@ -290,20 +286,21 @@ impl Fetch {
         Ok(request)
     }
 
-    /// Where the response sends us, if it does.
-    fn next(
-        &self,
-        shared: &Shared,
-        exchange: &Exchange,
-        followed: usize,
-    ) -> Result<Option<redirect::Next>> {
-        let complete = |error: Error| {
-            error
-                .with_url(&self.asked.url)
-                .with_verdict(exchange.lease.facts().shared_verdict())
-                .with_timings(self.at_head(&exchange.lease))
-                .sent(true)
+    /// What the head of a response means.
+    fn answered<'a>(&'a mut self, shared: &Shared, exchange: Exchange) -> Result<Answer<'a>> {
+        let next = match self.follows {
+            true => self.next(shared, &exchange)?,
+            false => None,
         };
+        match next {
+            Some(next) => Ok(Answer::Redirect(Box::pin(self.turn(exchange, next)))),
+            None => self.respond(exchange).map(Answer::Response),
+        }
+    }
+
+    /// Where the response sends us, if it does.
+    fn next(&self, shared: &Shared, exchange: &Exchange) -> Result<Option<redirect::Next>> {
+        let complete = |error: Error| self.of_response(error, &exchange.lease);
         let asked = redirect::Asked {
             url: &self.asked.url,
             method: &self.asked.method,
@@ -312,7 +309,7 @@ impl Fetch {
         };
         let next = redirect::decide(&asked, exchange.head.status, &exchange.head.headers)
             .map_err(|refused| complete(refused.into()))?;
-        if next.is_some() && followed >= self.max_redirects {
+        if next.is_some() && self.hops.len() >= self.max_redirects {
             return Err(complete(Error::new(
                 ErrorKind::TooManyRedirects,
                 match self.max_redirects {
@@ -324,21 +321,23 @@ impl Fetch {
         Ok(next)
     }
 
-    /// Where the time went until the head of the present hop's response.
-    fn at_head(&self, lease: &Lease) -> Timings {
-        self.timings.with_moved(lease.moved()).after(&self.earlier)
-    }
-
-    /// Turns to the next hop, and tells where the time of this one went.
-    async fn turn(&mut self, exchange: Exchange, next: redirect::Next) -> Timings {
-        let url = self.asked.url.clone();
-        self.asker = exchange.lease.facts().asker().after(self.asker);
+    /// Turns to the next hop.
+    async fn turn(&mut self, exchange: Exchange, next: redirect::Next) {
+        let Exchange {
+            head,
+            body,
+            lease,
+            came,
+        } = exchange;
+        trace::redirected(head.status, &next.url);
+        let facts = Arc::clone(lease.facts());
+        self.asker = facts.asker().after(self.asker);
         let within = self
             .deadline
             .sooner(Deadline::on(Clock::IdleRead, limits::DISCARD_WAIT));
+        let url = std::mem::replace(&mut self.asked.url, next.url.clone());
         let reading = Reading::to_discard(within);
-        let Exchange { body, lease, .. } = exchange;
-        let timings = Body::new(body, lease, url, reading, self.timings, exchange.came)
+        let timings = Body::new(body, lease, url.clone(), reading, self.timings, came)
             .discard(within)
             .await;
         // The next hop begins where this one ends, so that nothing is lost between them.
@@ -350,11 +349,15 @@ impl Fetch {
             self.asked.payload = Payload::empty();
         }
         self.asked.method = next.method;
-        self.asked.url = next.url;
-        timings
+        self.hops.push(Hop {
+            status: head.status,
+            url,
+            peer: facts.peer.clone(),
+            timings,
+        });
     }
 
-    fn respond(self, exchange: Exchange, hops: Vec<Hop>) -> Result<Response> {
+    fn respond(&mut self, exchange: Exchange) -> Result<Response> {
         let Exchange {
             head,
             body,
@@ -369,13 +372,8 @@ impl Fetch {
         // Part of a coded body cannot be decoded (RFC 9110 §14.2).
         let is_whole = head.status != StatusCode::PARTIAL_CONTENT;
         let decoder = match self.decodes && has_body && is_whole {
-            true => Decoder::for_headers(&headers).map_err(|error| {
-                Error::from(error)
-                    .with_url(&self.asked.url)
-                    .with_verdict(facts.shared_verdict())
-                    .with_timings(self.at_head(&lease))
-                    .sent(true)
-            })?,
+            true => Decoder::for_headers(&headers)
+                .map_err(|error| self.of_response(error.into(), &lease))?,
             false => None,
         };
         if decoder.is_some() {
@@ -395,10 +393,26 @@ impl Fetch {
             version: head.version,
             headers,
             body: Body::new(body, lease, self.asked.url.clone(), reading, timings, came),
-            url: self.asked.url,
-            hops,
+            url: self.asked.url.clone(),
+            hops: std::mem::take(&mut self.hops),
             facts,
         })
+    }
+
+    /// What is told of a failure, after the hops before it.
+    fn of_all_hops(&self, error: Error) -> Error {
+        let timings = error.timings().after(&self.earlier);
+        error.with_url(&self.asked.url).with_timings(timings)
+    }
+
+    /// What is told of a response that is no good.
+    fn of_response(&self, error: Error, lease: &Lease) -> Error {
+        let timings = self.timings.with_moved(lease.moved());
+        error
+            .with_url(&self.asked.url)
+            .with_verdict(lease.facts().shared_verdict())
+            .with_timings(timings.after(&self.earlier))
+            .sent(true)
     }
 }
 

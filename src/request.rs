@@ -278,7 +278,7 @@ impl RequestBuilder {
                 Some(client) => client,
                 None => Client::process_wide()?,
             };
-            client.execute(*asked?).await
+            client.execute(asked?).await
         }
     }
 

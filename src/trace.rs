@@ -1,9 +1,11 @@
 //! The one door to the log: spans and their fields, by the names of OpenTelemetry's conventions
 //! for HTTP clients. Nothing is formatted unless somebody listens.
 
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::pin::Pin;
 
 use http::{Method, StatusCode, Version};
 use tracing::field::{Empty, display};
@@ -61,6 +63,15 @@ pub(crate) fn hop(method: &Method, url: &Url, host: &str, port: u16) -> Span {
         "http.request.size" = Empty,
         "http.response.size" = Empty,
     )
+}
+
+/// Runs what is done within a span.
+pub(crate) async fn within<T>(span: &Span, mut work: Pin<&mut impl Future<Output = T>>) -> T {
+    poll_fn(|cx| {
+        let _entered = span.enter();
+        work.as_mut().poll(cx)
+    })
+    .await
 }
 
 /// The head of a hop's response has come.

@@ -82,7 +82,8 @@ impl Deadline {
         if self.is_over() {
             return Err(self.elapsed(phase));
         }
-        tokio::time::timeout_at(self.ends, future)
+        // Pinned here, it is not moved, and has its room once.
+        tokio::time::timeout_at(self.ends, pin!(future))
             .await
             .map_err(|_| self.elapsed(phase))
     }
@@ -112,7 +113,8 @@ impl Deadline {
         let mut turn = pin!(turn);
         match poll_fn(|cx| Poll::Ready(turn.as_mut().poll(cx))).await {
             Poll::Ready(turn) => Ok(turn),
-            Poll::Pending => self.time(Phase::Queued, timings, turn).await,
+            // Who has to wait can wait for a box too.
+            Poll::Pending => Box::pin(self.time(Phase::Queued, timings, turn)).await,
         }
     }
 
