@@ -103,6 +103,7 @@ const ROOMS: &[&str] = &[
     "error/*",
     // The pure rooms.
     "connect/frames",
+    "connect/interim",
     "connect/framing",
     "connect/replay",
     "connect/special",
@@ -154,6 +155,7 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[(
 /// (`limits/deadline` has tokio's Instant, which tests can stop, and decides nothing but when.)
 const DECISIONS: &[&str] = &[
     "connect/frames",
+    "connect/interim",
     "connect/denied",
     "connect/framing",
     "connect/guard",

@@ -1,26 +1,19 @@
 //! One request on one connection: the head of its response, or why there is none.
 
-use std::future::{Future, poll_fn};
-use std::pin::pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::Poll;
-
 use http::response::Parts;
 use http::{Request, Version};
 use hyper::body::Incoming;
-use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::failure::{explain, find, is_going_away, is_refused, is_untimely, malformed};
-use super::framing::{self, Doubt};
+use super::framing;
 use super::lease::Lease;
 use super::outgoing::Outgoing;
 use super::replay::Circumstances;
 use super::sender::Sender;
 use super::tally::Tally;
 use crate::error::{self, Error, ErrorKind};
-use crate::limits::{self, Deadline};
+use crate::limits::Deadline;
 use crate::timings::{self, Phase, Timings};
 use crate::tls::demand::Demand;
 
@@ -125,7 +118,6 @@ impl Lease {
             Sender::Http2(_) => Tally::http2(&request),
         };
         self.hold(&sender, request.body_mut());
-        let interim = Interim::watch(&mut request);
         if self.open.reused && !self.open.facts.is_http2 {
             self.open.facts.traffic.begin();
         }
@@ -143,7 +135,7 @@ impl Lease {
                 }
             }
         };
-        let outcome = deadline.run(Phase::FirstByte, interim.guard(sending)).await;
+        let outcome = deadline.run(Phase::FirstByte, sending).await;
         let facts = &self.open.facts;
         let failed = |error: Error| Failed {
             error: error.sent(true).with_verdict(facts.shared_verdict()),
@@ -163,8 +155,7 @@ impl Lease {
                 }
                 return Err(failed(elapsed.into()));
             }
-            Ok(Err(doubt)) => return Err(failed(malformed(doubt).with_phase(Phase::FirstByte))),
-            Ok(Ok(Err(mut refused))) => {
+            Ok(Err(mut refused)) => {
                 let request = refused.take_message();
                 let error = refused.into_error();
                 // An error of hyper's is the end of an HTTP/1.1 connection: what was not written
@@ -199,7 +190,7 @@ impl Lease {
                     how,
                 });
             }
-            Ok(Ok(Ok(response))) => response,
+            Ok(Ok(response)) => response,
         };
         let (head, body) = response.into_parts();
         self.tally.head(&head);
@@ -213,39 +204,12 @@ impl Lease {
     }
 }
 
-/// Counts interim responses, of which hyper tells on HTTP/1.1. On h2 the stream below counts them.
-struct Interim(Arc<(AtomicUsize, Notify)>);
-
-impl Interim {
-    fn watch(request: &mut Request<Outgoing>) -> Self {
-        let seen: Arc<(AtomicUsize, Notify)> = Arc::default();
-        let counted = Arc::clone(&seen);
-        hyper::ext::on_informational(request, move |_| {
-            if counted.0.fetch_add(1, Ordering::Relaxed) == limits::INTERIM_RESPONSES {
-                counted.1.notify_one();
-            }
-        });
-        Self(seen)
-    }
-
-    /// The outcome of `sending`, unless there are too many interim responses before it.
-    async fn guard<F: Future>(&self, sending: F) -> Result<F::Output, Doubt> {
-        let mut sending = pin!(sending);
-        let mut too_many = pin!(self.0.1.notified());
-        poll_fn(|cx| {
-            if too_many.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(Err(Doubt::EndlessInterim));
-            }
-            sending.as_mut().poll(cx).map(Ok)
-        })
-        .await
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::future::Future;
     use std::net::Ipv4Addr;
-    use std::sync::atomic::AtomicU64;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
     use std::time::Duration;
 
     use bytes::Bytes;
@@ -258,6 +222,7 @@ mod tests {
     use super::super::transport::Transport;
     use super::super::{Connected, Stream};
     use super::*;
+    use crate::limits;
 
     /// Where a reply is cut, or that it is not, what comes of it is an end in time: an error, or
     /// what the bytes that are there make without doubt.

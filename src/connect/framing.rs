@@ -10,7 +10,7 @@
 //! | a Transfer-Encoding that is not one `chunked` (§6.1, §7) | refused |
 //! | Transfer-Encoding from HTTP/1.0, where the status has no body (§6.1) | refused |
 //! | a 101 that nobody asked for (RFC 9110 §7.8) | refused; h2 passes over it, switching nothing |
-//! | interim responses without end (RFC 9110 §15.2) | refused after 8; over h2 by `frames` |
+//! | interim responses without end (RFC 9110 §15.2) | refused after 8, by `interim` and by `frames` |
 //! | bytes between two responses (§6.3) | the connection is given up, by hyper and by `stream` |
 //! | LF alone at the end of a line of the head (§2.2) | let be: a recipient may, and many do so |
 //! | blank lines before the status line | let be on a new connection; between responses, refused |

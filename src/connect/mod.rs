@@ -35,6 +35,7 @@ mod framing;
 mod guard;
 mod host;
 mod http2;
+mod interim;
 mod keep;
 mod lease;
 mod net;

@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::frames::Frames;
 use super::framing::Doubt;
+use super::interim::Interim;
 use super::transport::{Io, Transport};
 use crate::tls::TlsStream;
 
@@ -23,14 +24,20 @@ pub(crate) struct Stream {
     traffic: Arc<Traffic>,
     /// Let go of when the socket has been closed.
     held: Option<Box<dyn Any + Send + Sync>>,
-    /// Where ALPN chose h2.
-    frames: Option<Frames>,
+    heads: Heads,
 }
 
 #[derive(Debug)]
 enum Kind {
     Plain(Transport),
     Tls(Box<TlsStream>),
+}
+
+/// What counts the heads that come, as nothing above tells of interim ones.
+#[derive(Debug)]
+enum Heads {
+    Http1(Interim),
+    Http2(Frames),
 }
 
 /// Application bytes that went each way: what is inside the TLS, if there is one.
@@ -84,9 +91,12 @@ impl Stream {
     }
 
     pub(super) fn tls(stream: TlsStream) -> Self {
-        let frames = stream.speaks_h2().then(Frames::default);
+        let heads = match stream.speaks_h2() {
+            true => Heads::Http2(Frames::default()),
+            false => Heads::Http1(Interim::default()),
+        };
         Self {
-            frames,
+            heads,
             ..Self::over(Kind::Tls(Box::new(stream)))
         }
     }
@@ -96,7 +106,7 @@ impl Stream {
             kind,
             traffic: Arc::default(),
             held: None,
-            frames: None,
+            heads: Heads::Http1(Interim::default()),
         }
     }
 
@@ -130,10 +140,13 @@ impl Stream {
             Kind::Plain(transport) => transport.is_silent(),
             Kind::Tls(stream) => stream.is_silent(),
         };
-        match is_silent {
-            true => Ok(()),
-            false => Err(io::Error::new(io::ErrorKind::ConnectionAborted, Untimely)),
+        if !is_silent {
+            return Err(io::Error::new(io::ErrorKind::ConnectionAborted, Untimely));
         }
+        if let Heads::Http1(interim) = &mut self.heads {
+            *interim = Interim::default();
+        }
+        Ok(())
     }
 
     fn counted(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -162,7 +175,11 @@ impl AsyncRead for Stream {
         this.traffic
             .read
             .fetch_add(read.len() as u64, Ordering::Relaxed);
-        if let Some(doubt) = this.frames.as_mut().and_then(|seen| seen.read(read).err()) {
+        let counted = match &mut this.heads {
+            Heads::Http1(interim) => interim.read(read),
+            Heads::Http2(frames) => frames.read(read),
+        };
+        if let Err(doubt) = counted {
             // h2 keeps the text of an error and drops its type.
             let _ = this.traffic.doubt.set(doubt);
             return Poll::Ready(Err(io::Error::other(doubt)));
@@ -217,5 +234,35 @@ impl AsyncWrite for Stream {
             Kind::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
             Kind::Tls(stream) => Pin::new(stream.as_mut()).poll_shutdown(cx),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+    use super::*;
+    use crate::limits;
+
+    #[tokio::test]
+    async fn interim_responses_are_counted_request_by_request() {
+        let (client, mut server) = duplex(1 << 16);
+        let mut stream = Stream::plain(Transport::Tunnel(Box::new(client)));
+        let interim = |count| "HTTP/1.1 100 Continue\r\n\r\n".repeat(count);
+        let most = interim(limits::INTERIM_RESPONSES) + "HTTP/1.1 204 ?\r\n\r\n";
+        let mut read = vec![0; most.len()];
+        for _ in 0..3 {
+            stream.traffic().begin();
+            stream.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+            server.write_all(most.as_bytes()).await.unwrap();
+            stream.read_exact(&mut read).await.unwrap();
+            assert_eq!(stream.traffic().doubt(), None);
+        }
+        stream.traffic().begin();
+        stream.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+        let more = interim(limits::INTERIM_RESPONSES + 1);
+        server.write_all(more.as_bytes()).await.unwrap();
+        stream.read_exact(&mut read).await.unwrap_err();
+        assert_eq!(stream.traffic().doubt(), Some(Doubt::EndlessInterim));
     }
 }
