@@ -79,7 +79,7 @@ impl Pool {
                 Next::Dial(place) => Grant::Dial(place),
                 Next::Wait(granted, full) => {
                     let _waits = host.waits();
-                    let waiting = until_granted(&host, granted, full);
+                    let waiting = Box::pin(until_granted(&host, granted, full));
                     let waited = deadline.queue(timings, waiting).await;
                     match waited.map_err(|elapsed| Error::from(elapsed).with_source(full))? {
                         Some(grant) => {
@@ -101,18 +101,23 @@ impl Pool {
             };
             let mut open = match grant {
                 Grant::Dial(place) => {
-                    let dialled = host.dial(connector, wanted, place, timings).await;
-                    return dialled.map(Lease::new);
+                    // Boxed, as it is large, and whoever finds an open connection should not
+                    // carry it about.
+                    let dialling = Box::pin(host.dial(connector, wanted, place, timings));
+                    return dialling.await.map(Lease::new);
                 }
                 Grant::Open(open) => open,
             };
             // It was opened for somebody who may have been allowed more than this one is.
             connector.route.admit_open(wanted, &open.facts)?;
-            let soon = deadline.sooner(Deadline::on(Clock::Connect, limits::READY_WAIT));
             open.put_to_use();
             let Some(sender) = &mut open.sender else {
                 continue;
             };
+            if sender.is_ready() && !deadline.is_over() {
+                return Ok(Lease::new(open));
+            }
+            let soon = deadline.sooner(Deadline::on(Clock::Connect, limits::READY_WAIT));
             match soon.queue(timings, sender.is_usable()).await {
                 Ok(true) => return Ok(Lease::new(open)),
                 Err(elapsed) if deadline.is_over() => return Err(elapsed.into()),
