@@ -16,12 +16,12 @@ use super::host::{Choice, Full, Grant, Host, Next};
 use super::keep::Keep;
 use super::lease::Lease;
 use super::stats::{Connections, HostStats, PoolStats, Totals};
-use super::{Connector, Target, Wanted};
+use super::{Connector, Destination, Wanted};
 use crate::error::{Error, Result};
 use crate::limits::{self, Clock, Deadline};
 use crate::timings::Timings;
 
-/// The open connections of one client, which are told apart by runtime and [`Target`]: origin,
+/// The open connections of one client, which are told apart by runtime and [`Destination`]: origin,
 /// policy and demand, which is all that their TLS depends on.
 #[derive(Debug)]
 pub(crate) struct Pool {
@@ -40,7 +40,7 @@ struct Hosts {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Key {
     runtime: Id,
-    target: Target,
+    target: Destination,
 }
 
 impl Pool {
@@ -168,7 +168,7 @@ impl Pool {
         }
     }
 
-    fn host(&self, target: &Target) -> Arc<Host> {
+    fn host(&self, target: &Destination) -> Arc<Host> {
         let key = Key {
             runtime: Handle::current().id(),
             target: target.clone(),
@@ -345,9 +345,9 @@ mod tests {
         }
     }
 
-    fn target(host: &str) -> Target {
+    fn target(host: &str) -> Destination {
         static TRUST: LazyLock<Trust> = LazyLock::new(trust);
-        TRUST.target(Origin::tls(host, 443).unwrap(), Demand::Verified)
+        TRUST.destination(Origin::tls(host, 443).unwrap(), Demand::Verified)
     }
 
     fn trust() -> Trust {

@@ -3,13 +3,13 @@
 use std::net::SocketAddr;
 
 use super::asker::Asker;
-use super::trust::Target;
+use super::trust::Destination;
 use crate::limits::Deadline;
 
 /// A connection that is wanted.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wanted<'a> {
-    pub(crate) target: &'a Target,
+    pub(crate) target: &'a Destination,
     /// Who asked for the target's address.
     pub(crate) asker: Asker,
     pub(crate) deadline: Deadline,
