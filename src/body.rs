@@ -21,6 +21,7 @@ use crate::connect::{Facts, Lease};
 use crate::decode::Decoder;
 use crate::error::{Error, Result};
 use crate::limits::{self, Deadline};
+use crate::target::Target;
 use crate::timings::{self, Phase, Timings};
 use crate::trace;
 use clocks::{Clocks, Watch};
@@ -44,7 +45,7 @@ pub struct Body {
     clocks: Clocks,
     watch: Watch,
     limit: Limit,
-    trailers: Option<HeaderMap>,
+    trailers: Option<Box<HeaderMap>>,
     context: BodyContext,
     ended: bool,
 }
@@ -78,7 +79,7 @@ impl Body {
     pub(crate) fn new(
         incoming: Incoming,
         lease: Lease,
-        url: Url,
+        target: Target,
         reading: Reading,
         head: Timings,
         came: Instant,
@@ -113,7 +114,7 @@ impl Body {
                 was_truncated: false,
             },
             trailers: None,
-            context: BodyContext { url, facts },
+            context: BodyContext { target, facts },
             ended: false,
         };
         body.wire.release_at_end();
@@ -137,6 +138,16 @@ impl Body {
     /// Where the time of the whole fetch went, until the last piece of this body that was read.
     pub fn timings(&self) -> &Timings {
         &self.watch.timings
+    }
+
+    /// The URL it came from.
+    pub(crate) fn url(&self) -> &Url {
+        self.context.target.url()
+    }
+
+    /// What is known of the connection it came on.
+    pub(crate) fn facts(&self) -> &Arc<Facts> {
+        &self.context.facts
     }
 
     pub(crate) fn context(&self) -> BodyContext {
@@ -216,7 +227,7 @@ impl Body {
         self.watch.is_at(timings::now(), self.wire.moved);
         let error = self.context.complete(error);
         let error = error.with_timings(self.watch.timings);
-        trace::body_failed(&self.context.url, &error);
+        trace::body_failed(self.context.target.url(), &error);
         error
     }
 
@@ -231,7 +242,7 @@ impl Body {
                     // The rest is nobody's: the connection goes with it.
                     if self.wire.close() {
                         self.watch.is_at(timings::now(), self.wire.moved);
-                        trace::body_read(&self.context.url, &self.watch.timings);
+                        trace::body_read(self.context.target.url(), &self.watch.timings);
                     }
                 }
                 Poll::Ready(Ok((!chunk.is_empty()).then_some(chunk)))
@@ -250,7 +261,7 @@ impl Body {
                     Some(frame) => match frame.into_data() {
                         Ok(data) if data.is_empty() => {}
                         Ok(data) => return Poll::Ready(Ok(Some(data))),
-                        Err(frame) => self.trailers = frame.into_trailers().ok(),
+                        Err(frame) => self.trailers = frame.into_trailers().ok().map(Box::new),
                     },
                     None => return Poll::Ready(Ok(None)),
                 }
@@ -267,7 +278,7 @@ impl Body {
             match ready!(frame)? {
                 Some(frame) => match frame.into_data() {
                     Ok(data) => self.undecoded = data,
-                    Err(frame) => self.trailers = frame.into_trailers().ok(),
+                    Err(frame) => self.trailers = frame.into_trailers().ok().map(Box::new),
                 },
                 None => {
                     decoder.finish()?;
@@ -282,14 +293,14 @@ impl Body {
 /// What a body's errors are told of where it came from.
 #[derive(Clone)]
 pub(crate) struct BodyContext {
-    url: Url,
+    target: Target,
     facts: Arc<Facts>,
 }
 
 impl BodyContext {
     pub(crate) fn complete(&self, error: Error) -> Error {
         error
-            .with_url(&self.url)
+            .with_url(self.target.url())
             .with_verdict(self.facts.shared_verdict())
             .with_phase(Phase::Body)
             .sent(true)
@@ -299,7 +310,7 @@ impl BodyContext {
     pub(crate) fn too_large(&self, cut: &Content) -> Error {
         let error = self.complete(too_large(cut.bytes.len() as u64));
         let error = error.with_timings(cut.timings);
-        trace::body_failed(&self.url, &error);
+        trace::body_failed(self.target.url(), &error);
         error
     }
 }
@@ -325,7 +336,7 @@ impl http_body::Body for Body {
             None => Poll::Ready(
                 self.trailers
                     .take()
-                    .map(|trailers| Ok(Frame::trailers(trailers))),
+                    .map(|trailers| Ok(Frame::trailers(*trailers))),
             ),
         }
     }

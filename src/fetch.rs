@@ -5,15 +5,14 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
-use http::{HeaderValue, Method, Request, StatusCode, Uri};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use http_body::Body as _;
 use tokio::time::Instant;
-use url::Position;
 
 use crate::body::{Body, Reading};
 use crate::client::{Client, Shared, in_one_runtime};
 use crate::connect::outgoing::Outgoing;
-use crate::connect::{Asker, Choice, Exchange, Lease, Origin, Target, Wanted};
+use crate::connect::{Asker, Choice, Destination, Exchange, Lease, Wanted};
 use crate::decode::Decoder;
 use crate::error::{Error, ErrorKind, Result};
 use crate::headers::{add_headers, check_headers};
@@ -22,6 +21,7 @@ use crate::payload::Payload;
 use crate::redirect;
 use crate::request::Asked;
 use crate::response::{Hop, Response};
+use crate::target::Target;
 use crate::timings::{Phase, Timings};
 use crate::tls::demand::Demand;
 use crate::trace;
@@ -30,7 +30,7 @@ impl Client {
     pub(crate) async fn execute(self, asked: Box<Asked>) -> Result<Response> {
         let span = match &asked.turn {
             Some(turn) => turn.span.clone(),
-            None => trace::fetch(&asked.method, &asked.url),
+            None => trace::fetch(&asked.method, asked.target.url()),
         };
         let following = pin!(self.follow(asked));
         let following = pin!(trace::within(&span, following));
@@ -94,7 +94,7 @@ enum Answer<'a> {
 impl Fetch {
     fn begin(shared: &Shared, mut asked: Box<Asked>) -> Result<Self> {
         let options = asked.options;
-        let complete = |error: Error| error.with_url(&asked.url);
+        let complete = |error: Error| error.with_url(asked.target.url());
         let demand = shared.demand(options.validate_certificate);
         let demand = demand.map_err(complete)?;
         let amended = shared.limits.amend(
@@ -110,7 +110,6 @@ impl Fetch {
             asked.payload = Payload::empty();
         }
         check_headers(&asked.headers, asked.payload.known_length()).map_err(complete)?;
-        let decodes = add_headers(&mut asked.headers, &shared.user_agent);
         let (budget, deadline_is_set) = shared.limits.budget(options.deadline);
         let mut timings = Timings::default();
         let deadline = match &asked.turn {
@@ -132,7 +131,7 @@ impl Fetch {
             max_response_size: options
                 .max_response_size
                 .or(shared.limits.max_response_size),
-            decodes,
+            decodes: false,
             began: deadline.starts(),
             timings,
             earlier: Timings::default(),
@@ -143,17 +142,18 @@ impl Fetch {
 
     /// One request and the head of its response. The timings of an error are the hop's.
     async fn hop(&mut self, shared: &Shared) -> Result<Exchange> {
-        let origin = Origin::admit(&self.asked.url, &shared.limits)
-            .map_err(|error| error.with_timings(self.stopped()))?;
-        let target = shared.connector.trust.target(origin, self.demand);
+        let admitted = self.asked.target.admit(&shared.limits);
+        let origin = admitted.map_err(|error| error.with_timings(self.stopped()))?;
         let span = trace::hop(
             &self.asked.method,
-            &self.asked.url,
-            target.origin().host(),
-            target.origin().port(),
+            self.asked.target.url(),
+            origin.host(),
+            origin.port(),
         );
+        let trust = &shared.connector.trust;
+        let destination = trust.destination(origin.clone(), self.demand);
         let outcome = {
-            let exchanging = pin!(self.exchange(shared, &target));
+            let exchanging = pin!(self.exchange(shared, &destination));
             trace::within(&span, exchanging).await
         };
         match outcome {
@@ -178,7 +178,7 @@ impl Fetch {
     }
 
     /// Sends the request, a second time if the first cannot have been acted on.
-    async fn exchange(&mut self, shared: &Shared, target: &Target) -> Result<Exchange> {
+    async fn exchange(&mut self, shared: &Shared, target: &Destination) -> Result<Exchange> {
         let wanted = Wanted {
             target,
             asker: self.asker,
@@ -204,7 +204,7 @@ impl Fetch {
             };
             self.timings
                 .set_connection(lease.is_reused(), lease.facts().tls_resumed());
-            let request = self.request(&lease, body)?;
+            let request = self.request(shared, &lease, body)?;
             let sent = lease
                 .send(
                     request,
@@ -244,28 +244,32 @@ impl Fetch {
     }
 
     /// The request as it is written on this connection.
-    fn request(&self, lease: &Lease, body: Outgoing) -> Result<Request<Outgoing>> {
-        let url = &self.asked.url;
-        let mut headers = self.asked.headers.clone();
-        let target = if lease.is_http2() {
+    fn request(
+        &mut self,
+        shared: &Shared,
+        lease: &Lease,
+        body: Outgoing,
+    ) -> Result<Request<Outgoing>> {
+        let asked = &self.asked;
+        // The caller's stay for a redirect or a replay. There is room for those of the response
+        // too, as hyper uses it again.
+        let mut headers = HeaderMap::with_capacity(asked.headers.len() + ADDED);
+        headers.extend(
+            asked
+                .headers
+                .iter()
+                .map(|(name, value)| (name.clone(), value.clone())),
+        );
+        self.decodes = add_headers(&mut headers, &shared.user_agent);
+        let uri = if lease.is_http2() {
             // RFC 9113 §8.3.1: :authority takes the place of Host.
             let host = headers.remove(HOST);
-            let authority = match &host {
-                Some(host) => host.to_str().map_err(|_| unwritable())?,
-                None => &url[Position::BeforeHost..Position::AfterPort],
-            };
-            format!(
-                "{}://{authority}{}",
-                url.scheme(),
-                &url[Position::BeforePath..Position::AfterQuery]
-            )
+            asked.target.absolute_form(host.as_ref())
         } else {
             if !headers.contains_key(HOST) {
-                let host = HeaderValue::from_str(&url[Position::BeforeHost..Position::AfterPort])
-                    .map_err(|_| unwritable())?;
-                headers.insert(HOST, host);
+                headers.insert(HOST, asked.target.host().ok_or_else(unwritable)?);
             }
-            url[Position::BeforePath..Position::AfterQuery].to_owned()
+            asked.target.origin_form()
         };
         match body.size_hint().exact() {
             // RFC 9110 §8.6: where a payload is expected, its absence is said. hyper leaves
@@ -281,7 +285,7 @@ impl Fetch {
         }
         let mut request = Request::new(body);
         *request.method_mut() = self.asked.method.clone();
-        *request.uri_mut() = Uri::try_from(target).map_err(|_| unwritable())?;
+        *request.uri_mut() = uri.ok_or_else(unwritable)?;
         *request.headers_mut() = headers;
         Ok(request)
     }
@@ -302,7 +306,7 @@ impl Fetch {
     fn next(&self, shared: &Shared, exchange: &Exchange) -> Result<Option<redirect::Next>> {
         let complete = |error: Error| self.of_response(error, &exchange.lease);
         let asked = redirect::Asked {
-            url: &self.asked.url,
+            url: self.asked.target.url(),
             method: &self.asked.method,
             replayable: self.asked.payload.is_repeatable(),
             limits: &shared.limits,
@@ -335,9 +339,9 @@ impl Fetch {
         let within = self
             .deadline
             .sooner(Deadline::on(Clock::IdleRead, limits::DISCARD_WAIT));
-        let url = std::mem::replace(&mut self.asked.url, next.url.clone());
+        let target = std::mem::replace(&mut self.asked.target, Target::of(next.url.clone()));
         let reading = Reading::to_discard(within);
-        let timings = Body::new(body, lease, url.clone(), reading, self.timings, came)
+        let timings = Body::new(body, lease, target.clone(), reading, self.timings, came)
             .discard(within)
             .await;
         // The next hop begins where this one ends, so that nothing is lost between them.
@@ -351,7 +355,7 @@ impl Fetch {
         self.asked.method = next.method;
         self.hops.push(Hop {
             status: head.status,
-            url,
+            target,
             peer: facts.peer.clone(),
             timings,
         });
@@ -364,7 +368,6 @@ impl Fetch {
             lease,
             came,
         } = exchange;
-        let facts = Arc::clone(lease.facts());
         let mut headers = head.headers;
         let has_body = self.asked.method != Method::HEAD
             && head.status != StatusCode::NO_CONTENT
@@ -392,24 +395,31 @@ impl Fetch {
             status: head.status,
             version: head.version,
             headers,
-            body: Body::new(body, lease, self.asked.url.clone(), reading, timings, came),
-            url: self.asked.url.clone(),
+            body: Body::new(
+                body,
+                lease,
+                self.asked.target.clone(),
+                reading,
+                timings,
+                came,
+            ),
             hops: std::mem::take(&mut self.hops),
-            facts,
         })
     }
 
     /// What is told of a failure, after the hops before it.
     fn of_all_hops(&self, error: Error) -> Error {
         let timings = error.timings().after(&self.earlier);
-        error.with_url(&self.asked.url).with_timings(timings)
+        error
+            .with_url(self.asked.target.url())
+            .with_timings(timings)
     }
 
     /// What is told of a response that is no good.
     fn of_response(&self, error: Error, lease: &Lease) -> Error {
         let timings = self.timings.with_moved(lease.moved());
         error
-            .with_url(&self.asked.url)
+            .with_url(self.asked.target.url())
             .with_verdict(lease.facts().shared_verdict())
             .with_timings(timings.after(&self.earlier))
             .sent(true)
@@ -422,6 +432,9 @@ fn unwritable() -> Error {
         "the URL or the Host header cannot be written in a request",
     )
 }
+
+/// Room for what a request has besides the caller's headers.
+const ADDED: usize = 8;
 
 /// Methods whose meaning is in their payload (RFC 9110 §9.3, RFC 5789).
 const EXPECT_PAYLOAD: [Method; 3] = [Method::POST, Method::PUT, Method::PATCH];

@@ -128,6 +128,9 @@ pub use response::{Hop, Response};
 
 pub mod ssl;
 
+mod target;
+pub use target::Target;
+
 mod timings;
 pub use timings::{Phase, Timings};
 

@@ -10,7 +10,6 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use tokio::time::Instant;
 use tracing::Span;
-use url::Url;
 
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
@@ -18,6 +17,7 @@ use crate::headers::{check_room, header};
 use crate::into_url::IntoUrl;
 use crate::payload::Payload;
 use crate::response::Response;
+use crate::target::Target;
 
 /// A fetch that has not begun: it begins when it is awaited.
 ///
@@ -50,7 +50,7 @@ pub struct RequestBuilder {
 /// A request as it was asked for.
 pub(crate) struct Asked {
     pub(crate) method: Method,
-    pub(crate) url: Url,
+    pub(crate) target: Target,
     pub(crate) headers: HeaderMap,
     pub(crate) payload: Payload,
     pub(crate) options: Options,
@@ -80,11 +80,11 @@ pub(crate) struct Options {
 
 impl RequestBuilder {
     pub(crate) fn new(client: Option<Client>, url: impl IntoUrl) -> Self {
-        let asked = url.into_url().map(|url| {
+        let asked = url.into_target().map(|target| {
             Box::new(Asked {
                 method: Method::GET,
-                url,
-                headers: HeaderMap::with_capacity(8),
+                target,
+                headers: HeaderMap::new(),
                 payload: Payload::empty(),
                 options: Options::default(),
                 turn: None,
@@ -158,7 +158,9 @@ impl RequestBuilder {
         self.with(|asked| {
             let mut pairs = pairs.into_iter().peekable();
             if pairs.peek().is_some() {
-                asked.url.query_pairs_mut().extend_pairs(pairs);
+                let mut url = asked.target.url().clone();
+                url.query_pairs_mut().extend_pairs(pairs);
+                asked.target = Target::of(url);
             }
             Ok(())
         })
@@ -293,7 +295,7 @@ impl RequestBuilder {
     fn with(mut self, change: impl FnOnce(&mut Asked) -> Result<()>) -> Self {
         if let Ok(asked) = &mut self.asked {
             if let Err(error) = change(asked) {
-                self.asked = Err(error.with_url(&asked.url));
+                self.asked = Err(error.with_url(asked.target.url()));
             }
         }
         self
@@ -322,7 +324,7 @@ impl fmt::Debug for RequestBuilder {
         match &self.asked {
             Ok(asked) => debug
                 .field("method", &asked.method)
-                .field("url", &crate::error::redacted(&asked.url).as_str()),
+                .field("url", &crate::error::redacted(asked.target.url()).as_str()),
             Err(error) => debug.field("error", error),
         };
         debug.finish_non_exhaustive()
@@ -407,7 +409,7 @@ mod tests {
             .asked
             .unwrap();
         assert_eq!(
-            asked.url.as_str(),
+            asked.target.url().as_str(),
             "https://host.example/?a=1&b=2+3&%C3%A9=%26"
         );
         let values: Vec<_> = asked.headers.get_all("x").iter().collect();
@@ -423,6 +425,33 @@ mod tests {
         );
         assert!(asked.headers[AUTHORIZATION].is_sensitive());
         assert_eq!(asked.payload.known_length(), Some(5));
+    }
+
+    /// What is prepared is everybody's.
+    #[test]
+    fn a_query_leaves_the_target_as_it_is() {
+        let target = Target::new("https://host.example/?a=1").unwrap();
+        let asked = RequestBuilder::new(None, &target).query([("b", "2")]);
+        let asked = asked.asked.unwrap();
+        assert_eq!(asked.target.url().as_str(), "https://host.example/?a=1&b=2");
+        assert_eq!(asked.target.origin_form().unwrap(), "/?a=1&b=2");
+        assert_eq!(target.url().as_str(), "https://host.example/?a=1");
+        assert_eq!(target.origin_form().unwrap(), "/?a=1");
+    }
+
+    /// Futures and responses are moved, and sizes are no clock.
+    #[test]
+    fn what_is_moved_is_small() {
+        let url = "https://host.example/";
+        let future = RequestBuilder::new(None, url).send();
+        for (size, most) in [
+            (size_of_val(&future), 2048),
+            (size_of::<Response>(), 720),
+            (size_of::<crate::Body>(), 600),
+        ] {
+            assert!(size <= most, "{size} > {most}");
+            println!("{size}");
+        }
     }
 
     #[test]

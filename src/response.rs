@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -11,8 +10,8 @@ use url::Url;
 
 use crate::body::{Body, Content};
 use crate::charset::decode_text;
-use crate::connect::Facts;
 use crate::error::{Error, ErrorKind, Result, redacted};
+use crate::target::Target;
 use crate::timings::Timings;
 use crate::tls::{Peer, Verdict};
 
@@ -25,9 +24,7 @@ pub struct Response {
     pub(crate) status: StatusCode,
     pub(crate) version: Version,
     pub(crate) headers: HeaderMap,
-    pub(crate) url: Url,
     pub(crate) hops: Vec<Hop>,
-    pub(crate) facts: Arc<Facts>,
     pub(crate) body: Body,
 }
 
@@ -49,7 +46,7 @@ impl Response {
 
     /// The URL it came from: the last one, if redirects were followed.
     pub fn url(&self) -> &Url {
-        &self.url
+        self.body.url()
     }
 
     /// The redirects that were followed, in order.
@@ -59,12 +56,12 @@ impl Response {
 
     /// What was found when the peer was judged; `None` for plain http.
     pub fn verdict(&self) -> Option<&Verdict> {
-        self.facts.verdict()
+        self.body.facts().verdict()
     }
 
     /// Who the peer is, and by which TLS it was spoken to; `None` for plain http.
     pub fn peer(&self) -> Option<&Peer> {
-        self.facts.peer.as_ref()
+        self.body.facts().peer.as_ref()
     }
 
     /// Where the time went until the head had come; or, if [`chunk`](Self::chunk) has been called
@@ -75,7 +72,7 @@ impl Response {
 
     /// The address it came from: the proxy's, if there is one between.
     pub fn remote_addr(&self) -> SocketAddr {
-        self.facts.remote
+        self.body.facts().remote
     }
 
     /// Itself, unless its status is 4xx or 5xx.
@@ -92,8 +89,8 @@ impl Response {
             format!("the server answered {}", self.status),
         )
         .with_status(self.status)
-        .with_url(&self.url)
-        .with_verdict(self.facts.shared_verdict())
+        .with_url(self.url())
+        .with_verdict(self.body.facts().shared_verdict())
         .with_timings(*self.body.timings())
         .sent(true))
     }
@@ -177,9 +174,9 @@ impl fmt::Debug for Response {
         f.debug_struct("Response")
             .field("status", &self.status)
             .field("version", &self.version)
-            .field("url", &redacted(&self.url).as_str())
+            .field("url", &redacted(self.url()).as_str())
             .field("hops", &self.hops)
-            .field("remote_addr", &self.facts.remote)
+            .field("remote_addr", &self.body.facts().remote)
             .field("is_verified", &self.verdict().map(Verdict::is_verified))
             .finish_non_exhaustive()
     }
@@ -189,7 +186,7 @@ impl fmt::Debug for Response {
 #[derive(Clone)]
 pub struct Hop {
     pub(crate) status: StatusCode,
-    pub(crate) url: Url,
+    pub(crate) target: Target,
     pub(crate) peer: Option<Peer>,
     pub(crate) timings: Timings,
 }
@@ -202,7 +199,7 @@ impl Hop {
 
     /// The URL that was fetched.
     pub fn url(&self) -> &Url {
-        &self.url
+        self.target.url()
     }
 
     /// What was found when its peer was judged; `None` for plain http.
@@ -226,7 +223,7 @@ impl fmt::Debug for Hop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Hop")
             .field("status", &self.status)
-            .field("url", &redacted(&self.url).as_str())
+            .field("url", &redacted(self.url()).as_str())
             .field("is_verified", &self.verdict().map(Verdict::is_verified))
             .finish_non_exhaustive()
     }

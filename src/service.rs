@@ -46,14 +46,15 @@ where
         Box::pin(async move {
             let fetched = fetch.send().await?;
             let timings = *fetched.timings();
+            let peer = fetched.peer().cloned();
             let mut response = http::Response::new(fetched.body);
             *response.status_mut() = fetched.status;
             *response.version_mut() = fetched.version;
             *response.headers_mut() = fetched.headers;
             let extensions = response.extensions_mut();
-            if let Some(peer) = &fetched.facts.peer {
+            if let Some(peer) = peer {
                 extensions.insert(Arc::clone(peer.shared_verdict()));
-                extensions.insert(peer.clone());
+                extensions.insert(peer);
             }
             extensions.insert(timings);
             extensions.insert(fetched.hops);

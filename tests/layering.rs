@@ -34,6 +34,7 @@ const ROOMS: &[&str] = &[
     "payload",
     "response",
     "body/*",
+    "target",
     // From a URL to an open connection, and one exchange over it.
     "connect/exchange",
     "connect/pool",
@@ -173,6 +174,7 @@ const DECISIONS: &[&str] = &[
     "limits/profile",
     "limits/request",
     "redirect",
+    "target",
     "tls/alternative",
     "tls/certificate",
     "tls/crl",

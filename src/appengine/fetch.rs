@@ -23,6 +23,7 @@ use crate::headers::{check_room, header};
 use crate::into_url::IntoUrl;
 use crate::limits::{Clock, Deadline};
 use crate::request::{self, RequestBuilder};
+use crate::target::Target;
 use crate::timings::Timings;
 use crate::trace;
 
@@ -39,7 +40,7 @@ pub struct Fetch {
 }
 
 struct Asked {
-    url: Url,
+    target: Target,
     payload: Bytes,
     method: Method,
     headers: HeaderMap,
@@ -53,9 +54,9 @@ struct Asked {
 
 impl Fetch {
     pub(super) fn new(service: Option<UrlFetchService>, url: impl IntoUrl) -> Self {
-        let asked = url.into_url().and_then(|url| {
+        let asked = url.into_target().and_then(|target| {
             Ok(Asked {
-                url,
+                target,
                 payload: Bytes::new(),
                 method: Method::GET,
                 headers: HeaderMap::new(),
@@ -98,7 +99,7 @@ impl Fetch {
             for (name, value) in headers {
                 let header = header(name.as_ref(), value.to_string());
                 let header = header.and_then(|header| check_room(&asked.headers).map(|()| header));
-                let (name, value) = header.map_err(|error| error.with_url(&asked.url))?;
+                let (name, value) = header.map_err(|error| error.with_url(asked.target.url()))?;
                 asked.headers.insert(name, value);
             }
             Ok(())
@@ -159,8 +160,8 @@ impl Fetch {
                 None => UrlFetchService::process_wide()?,
             };
             let turn = service.places().turn();
-            let turn = turn.map_err(|error| error.with_url(&asked.url))?;
-            let span = trace::fetch(&asked.method, &asked.url);
+            let turn = turn.map_err(|error| error.with_url(asked.target.url()))?;
+            let span = trace::fetch(&asked.method, asked.target.url());
             Ok((asked, service, turn, span))
         });
         async move {
@@ -171,7 +172,7 @@ impl Fetch {
 
     /// What is called; `None` if it cannot be.
     pub(super) fn url(&self) -> Option<&Url> {
-        self.asked.as_ref().ok().map(|asked| &asked.url)
+        self.asked.as_ref().ok().map(|asked| asked.target.url())
     }
 
     /// A deadline for the call if it names none.
@@ -213,14 +214,14 @@ impl Asked {
         let mut timings = Timings::default();
         let place = turn.place(ends, &mut timings).await;
         let _place = place.map_err(|error| {
-            let error = error.with_url(&self.url);
+            let error = error.with_url(self.target.url());
             let error = error.with_timings(timings.since(called));
             trace::stopped(&span, &error);
             error
         })?;
-        let url = self.url.clone();
+        let target = self.target.clone();
         let allow_truncated = self.allow_truncated;
-        let request = client.fetch(&url).turn(request::Turn {
+        let request = client.fetch(&target).turn(request::Turn {
             called,
             queued: timings.queued(),
             span,
@@ -233,7 +234,7 @@ impl Asked {
         let status = response.status();
         let headers = Headers::new(response.headers().clone());
         let peer = response.peer().cloned();
-        let final_url = (*response.url() != url).then(|| response.url().clone());
+        let final_url = (response.url() != target.url()).then(|| response.url().clone());
         let context = response.body.context();
         let content = response.content().await?;
         let too_large =
@@ -274,7 +275,7 @@ impl fmt::Debug for Fetch {
         match &self.asked {
             Ok(asked) => debug
                 .field("method", &asked.method)
-                .field("url", &crate::error::redacted(&asked.url).as_str()),
+                .field("url", &crate::error::redacted(asked.target.url()).as_str()),
             Err(error) => debug.field("error", error),
         };
         debug.finish_non_exhaustive()

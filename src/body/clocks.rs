@@ -47,7 +47,7 @@ impl Clocks {
             if was_open {
                 watch.is_at(now, wire.moved);
                 if wire.lease.is_none() && matches!(frame, None | Some(Ok(_))) && !wire.was_cut {
-                    trace::body_read(&context.url, &watch.timings);
+                    trace::body_read(context.target.url(), &watch.timings);
                 }
             }
             if frame.is_none() && wire.was_cut {
