@@ -2,10 +2,12 @@
 //!
 //! A thread of tokio's blocking pool would do, but dropping a runtime waits for those, and a name
 //! server may take its time. These threads belong to no runtime; there are at most
-//! [`MAX_THREADS`], and each ends when it finds nothing left to do.
+//! [`MAX_THREADS`], and each ends when it has found nothing to do for [`LINGER`]: to start a thread
+//! for every name costs more than the lookup itself.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::oneshot::{self, Receiver, error::RecvError};
 
@@ -97,16 +99,38 @@ type Job = Box<dyn FnOnce() + Send>;
 struct Queue {
     jobs: VecDeque<Job>,
     threads: usize,
+    /// Those among them that wait for work.
+    idle: usize,
+    /// Whose threads they are: a fork has none of its parent's.
+    process: u32,
 }
 
 static QUEUE: Mutex<Queue> = Mutex::new(Queue {
     jobs: VecDeque::new(),
     threads: 0,
+    idle: 0,
+    process: 0,
 });
+
+/// Tells an idle thread that there is work.
+static WORK: Condvar = Condvar::new();
 
 fn enqueue(job: Job) -> Result<()> {
     let mut queue = QUEUE.lock().unwrap_or_else(PoisonError::into_inner);
+    let process = std::process::id();
+    if queue.process != process {
+        *queue = Queue {
+            jobs: VecDeque::new(),
+            threads: 0,
+            idle: 0,
+            process,
+        };
+    }
     queue.jobs.push_back(job);
+    if queue.jobs.len() <= queue.idle {
+        WORK.notify_one();
+        return Ok(());
+    }
     if queue.threads == MAX_THREADS {
         return Ok(());
     }
@@ -132,21 +156,35 @@ fn enqueue(job: Job) -> Result<()> {
 }
 
 fn drain() {
-    loop {
-        let mut queue = QUEUE.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(job) = queue.jobs.pop_front() else {
-            queue.threads -= 1;
-            return;
-        };
-        drop(queue);
+    while let Some(job) = next() {
         // A job that panics ends its caller's wait and not this thread, which is counted.
         let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(job));
     }
 }
 
+/// What is to be done next; if there is nothing for long enough, the thread is counted off.
+fn next() -> Option<Job> {
+    let mut queue = QUEUE.lock().unwrap_or_else(PoisonError::into_inner);
+    if queue.jobs.is_empty() {
+        queue.idle += 1;
+        let nothing = |queue: &mut Queue| queue.jobs.is_empty();
+        let waited = WORK.wait_timeout_while(queue, LINGER, nothing);
+        (queue, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        queue.idle -= 1;
+    }
+    let job = queue.jobs.pop_front();
+    if job.is_none() {
+        queue.threads -= 1;
+    }
+    job
+}
+
 /// As many names may have a slow server before others have to wait; glibc's resolver itself allows
-/// 256 threads and more. They are there only while there is work for them.
+/// 256 threads and more. They are there only while there is work for them, and a little longer.
 const MAX_THREADS: usize = 256;
+
+/// tokio's number for the threads of its blocking pool.
+const LINGER: Duration = Duration::from_secs(10);
 
 /// Work for every thread, which ends when what is returned is dropped.
 #[cfg(test)]
@@ -187,6 +225,22 @@ mod tests {
             }
         }
         assert_eq!((sum, failed), (199 * 200 / 2 - 100, 1));
+    }
+
+    /// One after the other, they need one thread; it is there still when the next one comes.
+    #[test]
+    fn a_thread_that_is_done_serves_the_next() {
+        let id = || {
+            let (done, outcome) = std::sync::mpsc::channel();
+            enqueue(Box::new(move || {
+                done.send(std::thread::current().id()).unwrap()
+            }))
+            .unwrap();
+            outcome.recv().unwrap()
+        };
+        // Other tests use the threads too: that none is ever seen twice is what cannot be.
+        let mut seen = std::collections::HashSet::new();
+        assert!((0..=MAX_THREADS).any(|_| !seen.insert(id())));
     }
 
     #[test]
