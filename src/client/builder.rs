@@ -354,9 +354,10 @@ impl ClientBuilder {
     /// # Errors
     ///
     /// [`ErrorKind::Config`] if the roots are empty, a pattern of [`policy_for`](Self::policy_for)
-    /// cannot be read or is there twice, the address guard names what is no address and no host,
-    /// the [`proxy`](Self::proxy) or the environment's cannot be used, the user agent cannot be
-    /// sent, HTTPSVERIFY has a value that means nothing, or it is `1` and
+    /// cannot be read or is there twice, a policy offers
+    /// [groups](Policy::key_exchange_groups) that cannot be offered, the address guard names what is
+    /// no address and no host, the [`proxy`](Self::proxy) or the environment's cannot be used, the
+    /// user agent cannot be sent, HTTPSVERIFY has a value that means nothing, or it is `1` and
     /// [`danger_accept_unverified`](Self::danger_accept_unverified) was called, a host is allowed no
     /// connections, a time of [`http2_keep_alive`](Self::http2_keep_alive) is zero, or
     /// [`key_log`](Self::key_log) is on and what SSLKEYLOGFILE names cannot be opened.
@@ -384,6 +385,10 @@ impl ClientBuilder {
             true => KeyLog::open(&environment)?,
             false => None,
         };
+        let host_policies = self.host_policies.iter().map(|(_, policy)| policy);
+        for policy in host_policies.chain([&self.policy]) {
+            policy.provider()?;
+        }
         let bypass = self.proxy_bypass.as_deref();
         let proxies = match self.way {
             Way::AsTheEnvironmentSays => {

@@ -12,7 +12,8 @@ use rustls::pki_types::UnixTime;
 use serde::{Serialize, Serializer};
 
 use super::certificate::{Anchor, Certificate};
-use super::peer::{KeyExchangeGroup, Peer};
+use super::group::KeyExchangeGroup;
+use super::peer::Peer;
 use super::reason::{Reason, Subject};
 use super::sct::Sct;
 use super::shown::{MAX_SHOWN_NAMES, Shown, date, hex};

@@ -46,10 +46,11 @@ pub use alternative::AlternativeName;
 pub use certificate::{Anchor, Certificate, MalformedCertificate};
 pub use crls::CrlStore;
 pub use fault::Skipped;
+pub use group::KeyExchangeGroup;
 pub use hostname::{Mismatch, match_hostname};
 pub use identity::Identity;
 pub use name::{Attribute, DistinguishedName};
-pub use peer::{KeyExchangeGroup, Peer};
+pub use peer::Peer;
 pub use pin::{MalformedPin, Pin};
 pub use policy::{Policy, Version};
 pub use presented::Presented;
@@ -79,6 +80,7 @@ mod extensions;
 pub(crate) mod fault;
 mod fields;
 mod general_name;
+mod group;
 pub(crate) mod handshake;
 pub(crate) mod hostname;
 pub(crate) mod identity;
@@ -159,21 +161,19 @@ impl Tls {
         clock: Clock,
         key_log: Option<Arc<KeyLog>>,
     ) -> Result<Self> {
-        let oldest = policy.oldest_version();
+        let (provider, oldest) = (policy.provider()?, policy.oldest_version());
         let verifier = Arc::new(HandshakeVerifier {
             verifier: Verifier::builder().roots(roots).policy(policy).build()?,
             demand,
         });
-        let mut template =
-            ClientConfig::builder_with_details(crypto::provider(), Arc::new(clock.clone()))
-                .with_protocol_versions(versions(oldest))
-                .map_err(|error| {
-                    Error::new(ErrorKind::Config, "no TLS configuration can be made")
-                        .with_source(error)
-                })?
-                .dangerous()
-                .with_custom_certificate_verifier(Arc::clone(&verifier) as _)
-                .with_client_cert_resolver(Arc::new(Credentials::new(identity)));
+        let mut template = ClientConfig::builder_with_details(provider, Arc::new(clock.clone()))
+            .with_protocol_versions(versions(oldest))
+            .map_err(|error| {
+                Error::new(ErrorKind::Config, "no TLS configuration can be made").with_source(error)
+            })?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::clone(&verifier) as _)
+            .with_client_cert_resolver(Arc::new(Credentials::new(identity)));
         // A request that can be replayed by whoever recorded it is no verified request.
         template.enable_early_data = false;
         // Without one nothing is logged: the environment alone has no say in it.

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use rustls::client::ClientConnection;
 use rustls::pki_types::CertificateDer;
-use rustls::{CipherSuite, HandshakeKind, NamedGroup, ProtocolVersion};
+use rustls::{CipherSuite, HandshakeKind, ProtocolVersion};
 
 use super::certificate::Certificate;
+use super::group::KeyExchangeGroup;
 use super::policy::Version;
 use super::verdict::{Staple, Verdict};
 
@@ -112,7 +113,7 @@ impl Peer {
         Some(Self(Arc::new(Inner {
             version,
             cipher_suite: registered_suite(suite),
-            group: group.map(|group| KeyExchangeGroup(group.name())),
+            group: group.map(|group| KeyExchangeGroup::named(group.name())),
             alpn: connection.alpn_protocol().map(Box::from),
             is_resumed: connection.handshake_kind() == Some(HandshakeKind::Resumed),
             chain: read(presented, &verdict),
@@ -138,51 +139,6 @@ impl fmt::Debug for Peer {
             .field("chain_total", &self.chain_total())
             .field("verdict", &self.verdict().to_string())
             .finish_non_exhaustive()
-    }
-}
-
-/// A group in which two peers agree on keys (RFC 8446 §4.2.7).
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct KeyExchangeGroup(NamedGroup);
-
-impl KeyExchangeGroup {
-    /// The name that IANA registered, such as `x25519`, `secp256r1` or `X25519MLKEM768`.
-    pub fn name(self) -> &'static str {
-        match self.0 {
-            NamedGroup::X25519 => "x25519",
-            NamedGroup::X448 => "x448",
-            NamedGroup::FFDHE2048 => "ffdhe2048",
-            NamedGroup::FFDHE3072 => "ffdhe3072",
-            NamedGroup::FFDHE4096 => "ffdhe4096",
-            NamedGroup::FFDHE6144 => "ffdhe6144",
-            NamedGroup::FFDHE8192 => "ffdhe8192",
-            NamedGroup::secp256r1MLKEM768 => "SecP256r1MLKEM768",
-            // The others are written there as rustls has them; and no group is offered that it
-            // does not know.
-            other => other.as_str().unwrap_or("unknown"),
-        }
-    }
-
-    /// Whether who records the connection today cannot read it by a quantum computer tomorrow: the
-    /// group has a part of ML-KEM (FIPS 203), by itself or beside a curve.
-    ///
-    /// It says nothing of the peer's certificate, whose signatures are of another kind.
-    pub fn is_post_quantum(self) -> bool {
-        // MLKEM512, 768 and 1024 (draft-ietf-tls-mlkem §5); SecP256r1MLKEM768, X25519MLKEM768 and
-        // SecP384r1MLKEM1024 (draft-ietf-tls-ecdhe-mlkem §6).
-        matches!(u16::from(self.0), 0x0200..=0x0202 | 0x11eb..=0x11ed)
-    }
-}
-
-impl fmt::Display for KeyExchangeGroup {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl fmt::Debug for KeyExchangeGroup {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "KeyExchangeGroup({})", self.name())
     }
 }
 
@@ -215,55 +171,17 @@ fn read(presented: &[CertificateDer<'_>], verdict: &Verdict) -> Box<[Certificate
 
 #[cfg(test)]
 mod tests {
-    use rustls::crypto::CryptoProvider;
-
     use super::super::certificate::forge::Forged;
     use super::*;
     use crate::tls::crypto;
 
     #[test]
-    fn names_are_those_that_iana_registered() {
-        let CryptoProvider {
-            cipher_suites,
-            kx_groups,
-            ..
-        } = crypto::provider().as_ref().clone();
-        for suite in cipher_suites {
+    fn suites_are_named_as_iana_registered_them() {
+        for suite in &crypto::provider().cipher_suites {
             let name = registered_suite(suite.suite());
             let is_new = suite.tls13().is_some();
             assert!(name.starts_with("TLS_"), "{name}");
             assert_eq!(name.contains("_WITH_"), !is_new, "{name}");
-        }
-        let groups = kx_groups.iter().map(|group| KeyExchangeGroup(group.name()));
-        let ours = ["X25519MLKEM768", "x25519", "secp256r1", "secp384r1"];
-        let first = usize::from(!cfg!(feature = "aws-lc-rs"));
-        let names: Vec<_> = groups.map(|group| group.to_string()).collect();
-        assert_eq!(names, ours[first..]);
-    }
-
-    #[test]
-    fn a_group_is_post_quantum_if_it_has_a_part_of_ml_kem() {
-        for (group, name, is_post_quantum) in [
-            (0x0017, "secp256r1", false),
-            (0x001d, "x25519", false),
-            (0x001e, "x448", false),
-            (0x0100, "ffdhe2048", false),
-            (0x0104, "ffdhe8192", false),
-            (0x01ff, "unknown", false),
-            (0x0200, "MLKEM512", true),
-            (0x0202, "MLKEM1024", true),
-            (0x0203, "unknown", false),
-            (0x11ea, "unknown", false),
-            (0x11eb, "SecP256r1MLKEM768", true),
-            (0x11ec, "X25519MLKEM768", true),
-            (0x11ed, "unknown", true),
-            (0x11ee, "unknown", false),
-        ] {
-            let group = KeyExchangeGroup(NamedGroup::from(group));
-            assert_eq!(
-                (group.name(), group.is_post_quantum()),
-                (name, is_post_quantum)
-            );
         }
     }
 

@@ -1,13 +1,19 @@
 //! What is demanded of a peer: [`Policy`].
 
 use std::fmt;
+use std::sync::Arc;
+
+use rustls::crypto::CryptoProvider;
 
 use super::crls::CrlStore;
+use super::crypto;
+use super::group::{self, KeyExchangeGroup};
 use super::path::Path;
 use super::pin::Pin;
 use super::profile::{Level, Profile, Rule};
 use super::reason::{Code, Reason};
 use super::revocation::{ExpirationPolicy, Revocation, RevocationCheckDepth, UnknownStatusPolicy};
+use crate::error::{Error, ErrorKind, Result};
 
 /// What a peer's TLS must show beyond a valid path to a root and the right name.
 ///
@@ -26,6 +32,8 @@ use super::revocation::{ExpirationPolicy, Revocation, RevocationCheckDepth, Unkn
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
     min_version: Version,
+    /// In order of preference; `None` offers all that the provider has.
+    groups: Option<Vec<KeyExchangeGroup>>,
     profile: Profile,
     revocation: Revocation,
     /// One of these is demanded, of which there may be none; `None` demands nothing.
@@ -48,6 +56,37 @@ impl Policy {
     /// for connections: a [`Verifier`](super::Verifier) by itself has none.
     pub fn min_version(mut self, version: Version) -> Self {
         self.min_version = version;
+        self
+    }
+
+    /// The groups in which keys may be exchanged, in order of preference, as Go's `CurvePreferences`
+    /// and curl's `--curves` say it. Unless said otherwise X25519MLKEM768 (which `ring` has not),
+    /// X25519, P-256 and P-384. Of TLS 1.3 the first is the one that is tried without asking.
+    ///
+    /// With X25519MLKEM768 the first message to a server has some 1.4 KB, which a few boxes on the
+    /// way do not bear: leave it out for hosts behind one. As the only one it demands a connection
+    /// that is [post-quantum](KeyExchangeGroup::is_post_quantum), and so TLS 1.3.
+    ///
+    /// An empty list, a group that is there twice and one that the TLS provider has not are
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) when a client is built. It is for
+    /// connections: a [`Verifier`](super::Verifier) by itself exchanges no keys.
+    ///
+    /// ```
+    /// use urlfetch::Client;
+    /// use urlfetch::tls::{KeyExchangeGroup, Policy};
+    ///
+    /// # fn main() -> urlfetch::Result<()> {
+    /// let policy = Policy::default()
+    ///     .key_exchange_groups([KeyExchangeGroup::X25519, KeyExchangeGroup::SECP256R1]);
+    /// let client = Client::builder().policy_for("old-box.example", policy).build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn key_exchange_groups(
+        mut self,
+        groups: impl IntoIterator<Item = KeyExchangeGroup>,
+    ) -> Self {
+        self.groups = Some(groups.into_iter().collect());
         self
     }
 
@@ -145,6 +184,24 @@ impl Policy {
         self.min_version
     }
 
+    /// The TLS provider, which offers what the policy says.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] if it cannot.
+    pub(crate) fn provider(&self) -> Result<Arc<CryptoProvider>> {
+        let provider = crypto::provider();
+        let Some(wanted) = &self.groups else {
+            return Ok(provider);
+        };
+        let kx_groups = group::offered(wanted, &provider.kx_groups)
+            .map_err(|unusable| Error::new(ErrorKind::Config, unusable.to_string()))?;
+        Ok(Arc::new(CryptoProvider {
+            kx_groups,
+            ..(*provider).clone()
+        }))
+    }
+
     pub(super) fn profile(&self) -> &Profile {
         &self.profile
     }
@@ -216,6 +273,7 @@ impl Default for Policy {
         Self {
             // TLS 1.0 and 1.1 are "MUST NOT" (RFC 8996).
             min_version: Version::Tls12,
+            groups: None,
             profile: Profile::of(Level::Default),
             revocation: Revocation::default(),
             pins: None,

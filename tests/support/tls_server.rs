@@ -48,6 +48,8 @@ impl Default for Terms {
 pub(crate) struct Seen {
     /// What ALPN offered.
     pub(crate) offered: Vec<String>,
+    /// And for the exchange of keys.
+    pub(crate) groups: Vec<NamedGroup>,
     /// `None` if the handshake did not end well.
     pub(crate) handshake: Option<HandshakeKind>,
     /// The bytes that were read after it, and whether close_notify ended them.
@@ -119,9 +121,12 @@ async fn serve(tcp: TcpStream, config: Arc<ServerConfig>) -> Option<Seen> {
         .await
         .ok()?;
     let offered = start.client_hello().alpn().into_iter().flatten();
+    let hello = start.client_hello();
+    let groups = hello.named_groups().unwrap_or_default();
     let offered = offered.map(|each| String::from_utf8_lossy(each).into_owned());
     let mut seen = Seen {
         offered: offered.collect(),
+        groups: groups.to_vec(),
         handshake: None,
         received: Vec::new(),
         closed_well: false,
