@@ -104,6 +104,7 @@ pub(crate) mod platform;
 pub(crate) mod policy;
 mod presented;
 mod profile;
+mod readings;
 pub(crate) mod reason;
 mod revocation;
 mod revoked;

@@ -3,6 +3,7 @@
 use rustls::pki_types::CertificateDer;
 
 use super::certificate::Certificate;
+use super::readings::Readings;
 use super::reason::{Code, Reason};
 
 /// What a peer presented: its chain, leaf first, the rest in any order, and an OCSP response if it
@@ -48,7 +49,10 @@ impl<'a> Presented<'a> {
     }
 
     /// The leaf, if what came with it is not too much to look at.
-    pub(super) fn open(&self) -> Result<(&'a CertificateDer<'a>, Certificate), Reason> {
+    pub(super) fn open(
+        &self,
+        readings: &Readings,
+    ) -> Result<(&'a CertificateDer<'a>, Certificate), Reason> {
         let Some(leaf_der) = self.leaf else {
             return Err(Reason::new(
                 Code::NoCertificate,
@@ -73,7 +77,7 @@ impl<'a> Presented<'a> {
                 ),
             ));
         }
-        let leaf = Certificate::read(leaf_der.clone().into_owned()).map_err(|malformed| {
+        let leaf = readings.read(leaf_der).map_err(|malformed| {
             Reason::new(
                 Code::Malformed,
                 format!("the certificate cannot be read: {malformed}"),

@@ -11,6 +11,7 @@ use webpki::{EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeIdIter, KeyUsag
 use super::certificate::Certificate;
 use super::memo::Remembering;
 use super::path::Path;
+use super::readings::Readings;
 use super::reason::Reason;
 use super::rollover::Rollover;
 use super::roots::RootStore;
@@ -26,6 +27,7 @@ pub(super) struct Search<'a> {
     issuers: Vec<OnceCell<Option<Certificate>>>,
     ways: Ways<'a>,
     roots: &'a RootStore,
+    readings: &'a Readings,
     accepted: WebPkiSupportedAlgorithms,
     /// The same, which look into a memo first.
     remembering: Vec<Remembering<'a>>,
@@ -47,6 +49,7 @@ impl<'a> Search<'a> {
         leaf_der: &'a CertificateDer<'a>,
         issuers_der: &'a [CertificateDer<'a>],
         roots: &'a RootStore,
+        readings: &'a Readings,
         accepted: WebPkiSupportedAlgorithms,
         remembering: Vec<Remembering<'a>>,
     ) -> Self {
@@ -57,6 +60,7 @@ impl<'a> Search<'a> {
             issuers: issuers_der.iter().map(|_| OnceCell::new()).collect(),
             ways: Ways::through(issuers_der),
             roots,
+            readings,
             accepted,
             remembering,
         }
@@ -151,7 +155,7 @@ impl<'a> Search<'a> {
 
     fn issuer(&self, index: usize) -> Option<&Certificate> {
         let der = self.issuers_der.get(index)?;
-        let read = || Certificate::read(der.clone().into_owned()).ok();
+        let read = || self.readings.read(der).ok();
         self.issuers.get(index)?.get_or_init(read).as_ref()
     }
 

@@ -19,6 +19,7 @@ use super::memo::Memo;
 use super::path::Path;
 use super::policy::Policy;
 use super::presented::Presented;
+use super::readings::Readings;
 use super::reason::{Code, Reason, Subject};
 use super::roots::RootStore;
 use super::search::{Examined, Search, Usage};
@@ -49,6 +50,7 @@ struct Judge {
     policy: Policy,
     algorithms: WebPkiSupportedAlgorithms,
     memo: Memo,
+    readings: Readings,
 }
 
 impl Verifier {
@@ -67,7 +69,8 @@ impl Verifier {
     /// says that it is a CA.
     ///
     /// Signatures that held within the last hour are not checked again: up to 256 of them are
-    /// remembered. That is all that is: everything else is judged anew each time.
+    /// remembered. Nor are certificates read again that were read lately, up to 32 of them. That is
+    /// all that is: everything else is judged anew each time.
     pub fn judge(
         &self,
         presented: &Presented<'_>,
@@ -75,7 +78,7 @@ impl Verifier {
         now: UnixTime,
     ) -> Verdict {
         let host = name.to_str().into_owned();
-        Verdict::new(match presented.open() {
+        Verdict::new(match presented.open(&self.0.readings) {
             Ok((leaf_der, leaf)) => self.0.decide(leaf_der, leaf, presented, host, now),
             Err(reason) => unread(host, reason, now),
         })
@@ -131,6 +134,7 @@ impl VerifierBuilder {
             policy: self.policy,
             algorithms: crypto::provider().signature_verification_algorithms,
             memo: Memo::default(),
+            readings: Readings::default(),
         })))
     }
 }
@@ -150,6 +154,7 @@ impl Judge {
             leaf_der,
             presented.issuers,
             &self.roots,
+            &self.readings,
             self.algorithms,
             self.memo.before(self.algorithms, now),
         );
