@@ -193,6 +193,11 @@ impl<'a> Entries<'a> {
         if SectionKind::try_from(kind.as_bytes()).is_err() {
             return Ok(Item::Other(label.to_owned()));
         }
+        if kind == "CERTIFICATE" {
+            if let Some(der) = plain(body) {
+                return Ok(Item::Certificate(der.into()));
+            }
+        }
         // White space before the markers would hide them from the decoder: they are written anew.
         let begin = format!("-----BEGIN {kind}-----\n");
         let end = format!("\n-----END {kind}-----\n");
@@ -233,6 +238,19 @@ impl<'a> Entries<'a> {
     }
 }
 
+/// What a body holds that is nothing but base64 with all of its padding, in lines. The decoder of
+/// rustls-pki-types, for which anything else is left, forgives more, reads the same from this, and
+/// takes ten times as long: a platform's store has hundreds of thousands of letters.
+fn plain(body: &[u8]) -> Option<Vec<u8>> {
+    let mut base64 = Vec::with_capacity(body.len());
+    let lines = Lines {
+        text: body,
+        number: 0,
+    };
+    lines.for_each(|line| base64.extend_from_slice(line));
+    STANDARD.decode(base64).ok()
+}
+
 /// The lines of a text, each ended by LF, CR or CR LF (RFC 7468 §3), and the number of the last one
 /// taken.
 #[derive(Clone, Copy)]
@@ -249,17 +267,23 @@ impl<'a> Iterator for Lines<'a> {
             return None;
         }
         self.number += 1;
-        let length = self
-            .text
-            .iter()
-            .position(|byte| matches!(byte, b'\n' | b'\r'));
-        let (line, rest) = self.text.split_at(length.unwrap_or(self.text.len()));
+        let (line, rest) = self.text.split_at(line_length(self.text));
         self.text = match rest {
             [b'\r', b'\n', rest @ ..] | [_, rest @ ..] => rest,
             [] => rest,
         };
         Some(line)
     }
+}
+
+/// How far it is to the next LF or CR. What stands there is mostly letters, which are passed over
+/// by sixteen.
+fn line_length(text: &[u8]) -> usize {
+    let is_clear = |some: &&[u8]| !some.iter().fold(false, |any, byte| any | (*byte <= b'\r'));
+    let clear = 16 * text.chunks_exact(16).take_while(is_clear).count();
+    let rest = text.get(clear..).unwrap_or_default();
+    let end = rest.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
+    clear + end.unwrap_or(rest.len())
 }
 
 /// A line that opens or closes an entry, or was meant to.
@@ -366,6 +390,63 @@ mod tests {
     }
 
     const ONE: &str = "-----BEGIN CERTIFICATE-----\nAAAA\nAAAA\n-----END CERTIFICATE-----\n";
+
+    /// What is read the short way is what rustls-pki-types reads, and the rest is left for it.
+    #[test]
+    fn what_is_plain_is_what_the_decoder_reads() {
+        let decoded = |body: &[u8]| {
+            let ends = [
+                &b"-----BEGIN CERTIFICATE-----\n"[..],
+                b"\n-----END CERTIFICATE-----\n",
+            ];
+            let entry = [ends[0], body, ends[1]].concat();
+            <(SectionKind, Vec<u8>)>::from_pem_slice(&entry).ok()
+        };
+        let (mut read, mut left) = (0, 0);
+        for length in 0..200 {
+            let der: Vec<u8> = (0..length).map(|n: u8| n.wrapping_mul(71)).collect();
+            let pem = certificate(&der);
+            let body = pem.strip_prefix(BEGIN_CERTIFICATE).unwrap();
+            let body = body.trim_end().strip_suffix(END_CERTIFICATE).unwrap();
+            assert_eq!(plain(body.as_bytes()), Some(der));
+            for at in 0..body.len() {
+                for byte in *b"A+/=-_ \n\r\t\0\x80" {
+                    let mut changed = body.as_bytes().to_vec();
+                    changed[at] = byte;
+                    for changed in [&changed[..], &changed[at..], &changed[..at]] {
+                        match plain(changed) {
+                            Some(der) => {
+                                let expected = (SectionKind::Certificate, der);
+                                assert_eq!(decoded(changed), Some(expected));
+                                read += 1;
+                            }
+                            None => left += 1,
+                        }
+                    }
+                }
+            }
+        }
+        assert!(read > 10_000 && left > 10_000, "{read} {left}");
+    }
+
+    #[test]
+    fn a_line_is_as_long_as_it_is_to_its_end() {
+        for length in 0..70 {
+            for end in [
+                "",
+                "\n",
+                "\r",
+                "\r\n",
+                "\n\n0123456789abcdef0123456789abcdef\n",
+            ] {
+                // A tab is in the line, and whatever is above ASCII.
+                for letter in ["A", "\t", "\u{7f}"] {
+                    let text = letter.repeat(length) + end;
+                    assert_eq!(line_length(text.as_bytes()), length, "{text:?}");
+                }
+            }
+        }
+    }
 
     #[test]
     fn finds_every_entry_however_it_is_written() {

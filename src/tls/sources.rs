@@ -4,7 +4,6 @@
 //! Roots, identities and CRLs come in through this one place, so that each mistake is found once and told
 //! in one way: which source, which entry and line, what is wrong and what to do.
 
-use std::collections::HashSet;
 use std::ffi::OsString;
 use std::fs::{self, DirEntry, File};
 use std::io::{self, Read};
@@ -138,15 +137,14 @@ fn folder(name: &Arc<str>, path: &Path) -> Result<Vec<PathBuf>, Fault> {
     if members.is_empty() {
         return Err(Fault::of(name, Problem::EmptyFolder));
     }
-    let names: HashSet<OsString> = members.iter().map(DirEntry::file_name).collect();
-    let is_alias = |member: &&DirEntry| {
-        let target = fs::read_link(member.path());
-        target.is_ok_and(|target| names.contains(target.as_os_str()))
+    let mut names: Vec<OsString> = members.iter().map(DirEntry::file_name).collect();
+    names.sort_unstable();
+    let is_alias = |member: &PathBuf| {
+        let target = fs::read_link(member);
+        target.is_ok_and(|target| names.binary_search(&target.into_os_string()).is_ok())
     };
-    let distinct = members.iter().filter(|member| !is_alias(member));
-    let mut paths: Vec<PathBuf> = distinct.map(DirEntry::path).collect();
-    paths.sort();
-    Ok(paths)
+    let members = names.iter().map(|name| path.join(name));
+    Ok(members.filter(|member| !is_alias(member)).collect())
 }
 
 /// Reads a folder's files, so far as they can be used, and gives back what is wrong with the rest.
