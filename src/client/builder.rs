@@ -14,6 +14,7 @@ use crate::connect::{
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{self, Limits};
+use crate::tls::crypto;
 use crate::tls::demand::{self, HttpsVerify, Said};
 use crate::tls::key_log::KeyLog;
 use crate::tls::{Clock, Identity, Policy, RootStore};
@@ -370,6 +371,7 @@ impl ClientBuilder {
     }
 
     pub(super) fn build_as(self, said: Said) -> Result<Client> {
+        crypto::gather_entropy();
         self.keep.check()?;
         let environment = |name: &str| std::env::var_os(name);
         let https_verify = HttpsVerify::read(&environment)?;

@@ -1,5 +1,7 @@
 //! Our cryptography: which provider, which groups it offers, and the one old hash.
 
+#[cfg(feature = "aws-lc-rs")]
+use std::sync::Once;
 use std::sync::{Arc, OnceLock};
 
 #[cfg(feature = "aws-lc-rs")]
@@ -13,6 +15,29 @@ pub(crate) fn provider() -> Arc<CryptoProvider> {
     static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
     Arc::clone(PROVIDER.get_or_init(|| Arc::new(make_provider())))
 }
+
+/// Has the provider gather its entropy, on a thread that nobody waits for, so that the first
+/// handshake finds it there.
+///
+/// The first random bytes of a process take aws-lc 20 to 35 ms, as long as a name and a TCP
+/// connection do. Where no thread can be started the first handshake gathers it itself, as it does
+/// if it comes too soon.
+#[cfg(feature = "aws-lc-rs")]
+pub(crate) fn gather_entropy() {
+    static BEGUN: Once = Once::new();
+    BEGUN.call_once(|| {
+        let gather = || {
+            let mut byte = [0];
+            let _ = provider().secure_random.fill(&mut byte);
+        };
+        let thread = std::thread::Builder::new().name("urlfetch-entropy".into());
+        let _ = thread.spawn(gather);
+    });
+}
+
+/// ring asks the system, which has it.
+#[cfg(not(feature = "aws-lc-rs"))]
+pub(crate) fn gather_entropy() {}
 
 /// SHA-1, by which OCSP identifies issuers and responders (RFC 6960 §4.1.1, §4.2.1). It tells whom
 /// a response means; who signed it, and what, is for the signature to prove.
