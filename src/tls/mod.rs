@@ -105,6 +105,7 @@ pub(crate) mod policy;
 mod presented;
 mod profile;
 mod readings;
+mod read_ahead;
 pub(crate) mod reason;
 mod revocation;
 mod revoked;

@@ -1,7 +1,7 @@
 //! A TLS stream whose peer was judged.
 
 use std::fmt;
-use std::io;
+use std::io::{self, Read};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use super::callbacks::Credential;
 use super::overheard::Overheard;
 use super::peer::Peer;
+use super::read_ahead::ReadAhead;
 use super::verdict::Verdict;
 use crate::connect::transport::{Io, Transport};
 
@@ -67,23 +68,32 @@ impl Io for TlsStream {
     /// and only data or an end are news. Inside of another TLS it is news whatever it is.
     fn is_silent(&mut self) -> bool {
         let (overheard, tls) = self.stream.get_mut();
-        let transport = &mut overheard.stream;
-        if transport.is_silent() {
+        // Data that nobody has read, or an end.
+        if !tls.wants_read() {
+            return false;
+        }
+        let (ahead, transport) = (&mut overheard.ahead, &mut overheard.stream);
+        if ahead.is_empty() && transport.is_silent() {
             return true;
         }
         match transport {
-            Transport::Plain(socket) => take_in(socket, tls).unwrap_or(false),
+            Transport::Plain(socket) => take_in(ahead, socket, tls).unwrap_or(false),
             Transport::Tunnel(_) => false,
         }
     }
 }
 
-/// Whether nothing but records of TLS's own waits on the socket. They are read, for no longer than
-/// that takes.
-fn take_in(socket: &TcpStream, tls: &mut ClientConnection) -> io::Result<bool> {
+/// Whether nothing but records of TLS's own waits, read ahead or on the socket. They are read, for
+/// no longer than that takes.
+fn take_in(
+    ahead: &mut ReadAhead,
+    socket: &TcpStream,
+    tls: &mut ClientConnection,
+) -> io::Result<bool> {
     let socket = SockRef::from(socket);
+    let mut waiting = ahead.chain(&*socket);
     for _ in 0..READS {
-        match tls.read_tls(&mut &*socket) {
+        match tls.read_tls(&mut waiting) {
             Ok(0) => return Ok(false),
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(true),
