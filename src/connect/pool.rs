@@ -32,15 +32,11 @@ pub(crate) struct Pool {
 
 #[derive(Debug, Default)]
 struct Hosts {
-    by_key: HashMap<Key, Arc<Host>>,
+    /// By target, so that nothing is cloned to look one up; and by runtime, of which there are few.
+    by_target: HashMap<Destination, Vec<(Id, Arc<Host>)>>,
+    count: usize,
     sweep_at: usize,
     swept: Option<Instant>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Key {
-    runtime: Id,
-    target: Destination,
 }
 
 impl Pool {
@@ -142,8 +138,8 @@ impl Pool {
     pub(crate) fn stats(&self) -> PoolStats {
         let mut hosts: BTreeMap<_, Connections> = BTreeMap::new();
         let mut now = Connections::default();
-        for (key, host) in &self.hosts().by_key {
-            let (origin, connections) = (key.target.origin(), host.connections());
+        for (target, host) in self.hosts().all() {
+            let (origin, connections) = (target.origin(), host.connections());
             now.add(&connections);
             let name = (origin.host().to_owned(), origin.port(), origin.is_https());
             hosts.entry(name).or_default().add(&connections);
@@ -169,14 +165,15 @@ impl Pool {
     }
 
     fn host(&self, target: &Destination) -> Arc<Host> {
-        let key = Key {
-            runtime: Handle::current().id(),
-            target: target.clone(),
-        };
+        let runtime = Handle::current().id();
         let mut hosts = self.hosts();
         hosts.sweep(Instant::now(), self.keep.idle_timeout);
-        let fresh = || Arc::new(Host::new(self.keep, Arc::clone(&self.totals)));
-        Arc::clone(hosts.by_key.entry(key).or_insert_with(fresh))
+        if let Some(host) = hosts.get(target, runtime) {
+            return Arc::clone(host);
+        }
+        let host = Arc::new(Host::new(self.keep, Arc::clone(&self.totals)));
+        hosts.insert(target.clone(), runtime, Arc::clone(&host));
+        host
     }
 
     fn hosts(&self) -> MutexGuard<'_, Hosts> {
@@ -202,16 +199,38 @@ async fn until_granted(
 }
 
 impl Hosts {
+    fn get(&self, target: &Destination, runtime: Id) -> Option<&Arc<Host>> {
+        let mut hosts = self.by_target.get(target)?.iter();
+        hosts.find_map(|(id, host)| (*id == runtime).then_some(host))
+    }
+
+    fn insert(&mut self, target: Destination, runtime: Id, host: Arc<Host>) {
+        self.by_target
+            .entry(target)
+            .or_default()
+            .push((runtime, host));
+        self.count += 1;
+    }
+
+    fn all(&self) -> impl Iterator<Item = (&Destination, &Arc<Host>)> {
+        let by_target = self.by_target.iter();
+        by_target.flat_map(|(target, hosts)| hosts.iter().map(move |(_, host)| (target, host)))
+    }
+
     /// Lets go of hosts without an open connection when they have become many, and of connections
     /// that have been idle for too long when nobody comes back to their host.
     fn sweep(&mut self, now: Instant, idle_timeout: Duration) {
         let swept = *self.swept.get_or_insert(now);
         let interval = idle_timeout.max(MIN_SWEEP_INTERVAL);
-        if self.by_key.len() < self.sweep_at && now - swept < interval {
+        if self.count < self.sweep_at && now - swept < interval {
             return;
         }
-        self.by_key.retain(|_, host| host.is_in_use(now));
-        self.sweep_at = (2 * self.by_key.len()).max(MIN_SWEEP);
+        self.by_target.retain(|_, hosts| {
+            hosts.retain(|(_, host)| host.is_in_use(now));
+            !hosts.is_empty()
+        });
+        self.count = self.by_target.values().map(Vec::len).sum();
+        self.sweep_at = (2 * self.count).max(MIN_SWEEP);
         self.swept = Some(now);
     }
 }
@@ -321,7 +340,7 @@ mod tests {
 
     impl Pool {
         fn len(&self) -> usize {
-            self.hosts.lock().unwrap().by_key.len()
+            self.hosts.lock().unwrap().all().count()
         }
 
         /// An idle HTTP/1.1 connection to a host, and its other end.
