@@ -20,9 +20,11 @@ use crate::limits::Deadline;
 use crate::timings::Timings;
 use crate::tls::demand::Demand;
 use crate::trace;
+use idle::Idle;
 use open::Waits;
-use state::{Idle, Locked, Protocol, Shared, State, Waiting};
+use state::{Locked, Protocol, Shared, State, Waiting};
 
+mod idle;
 mod next;
 mod open;
 mod state;
@@ -69,7 +71,7 @@ impl Host {
             }
         } else {
             if choice == Choice::Any {
-                if let Some(open) = self.idle(&mut state) {
+                if let Some(open) = self.idle(&mut state, now) {
                     return Next::Open(open);
                 }
             }
@@ -109,13 +111,12 @@ impl Host {
             } else if self.keep.has_place(state.places) {
                 Some(Grant::Dial(self.place(&mut state)))
             } else if choice == Choice::Any {
-                self.idle(&mut state).map(Grant::Open)
+                self.idle(&mut state, Instant::now()).map(Grant::Open)
             } else {
                 // One that he would not take makes room for one that he does, when it has closed: the
                 // place of the one that failed him may have gone to somebody before him.
-                if !state.idle.is_empty() {
-                    drop(state.idle.remove(0));
-                }
+                self.reap_idle(&mut state, Instant::now());
+                state.idle.drop_oldest();
                 None
             };
             let Some(grant) = grant else { break };
@@ -144,9 +145,14 @@ impl Host {
         self.serve(state);
     }
 
-    /// An idle connection for a request.
-    fn idle(self: &Arc<Self>, state: &mut State) -> Option<Open> {
-        let idle = state.idle.pop()?;
+    /// An idle connection for a request. Those that are of no use any more go.
+    fn idle(self: &Arc<Self>, state: &mut State, now: Instant) -> Option<Open> {
+        let idle = loop {
+            let idle = state.idle.pop()?;
+            if self.keeps_idle(&idle, now) {
+                break idle;
+            }
+        };
         state.in_use += 1;
         let sender = Sender::Http1(idle.connection);
         Some(self.open(sender, idle.facts, Some(idle.since)))
@@ -306,13 +312,19 @@ impl Host {
             state.in_use -= 1;
         }
         if let Some(connection) = connection {
+            // Those that have closed by themselves leave room.
+            if state.idle.len() >= self.keep.max_idle {
+                self.reap_idle(&mut state, now);
+            }
             // Whoever waits takes it at once, and does not mind how many are idle.
             if state.idle.len() < self.keep.max_idle || state.somebody_waits() {
-                state.idle.push(Idle {
+                let facts = Arc::clone(facts);
+                let idle = Idle {
                     connection,
-                    facts: Arc::clone(facts),
+                    facts,
                     since,
-                });
+                };
+                state.idle.push(idle, &self.keep);
             } else {
                 self.totals.surplus.one();
             }
@@ -332,6 +344,7 @@ impl Host {
     /// Whether somebody would miss it.
     pub(super) fn is_in_use(self: &Arc<Self>, now: Instant) -> bool {
         let mut state = self.state();
+        self.reap_idle(&mut state, now);
         self.reap(&mut state, now);
         let is_counted = self.keep.max_connections.is_some() && state.places > 0;
         Arc::strong_count(self) > 1
@@ -340,32 +353,45 @@ impl Host {
             || is_counted
     }
 
-    /// Lets go of what is closed, idle for too long, or too old.
+    /// Lets go of what is idle for too long, or too old, and of an h2 connection that is closed. One
+    /// of HTTP/1.1 is looked at by whoever would use it.
     fn reap(&self, state: &mut State, now: Instant) {
-        let State { idle, shared, .. } = state;
-        let keeps = |is_closed: bool, facts: &Facts, since: Option<Instant>| {
-            if is_closed {
-                self.totals.lost.one();
-            } else if !self.keep.is_young(now, facts.born)
-                || since.is_some_and(|since| !self.keep.is_fresh(now, since))
-            {
-                self.totals.expired.one();
-            } else {
-                return true;
-            }
-            false
-        };
-        idle.retain(|idle| {
-            let is_closed = idle.connection.sender.is_closed();
-            keeps(is_closed, &idle.facts, Some(idle.since))
-        });
-        if let Some(shared) = shared {
+        if state.idle.is_due(now) {
+            self.reap_idle(state, now);
+        }
+        if let Some(shared) = &state.shared {
             let is_closed = shared.connection.sender.is_closed();
             let since = (shared.streams == 0).then_some(shared.last_used);
-            if !keeps(is_closed, &shared.facts, since) {
+            if !self.keeps(is_closed, &shared.facts, since, now) {
                 state.let_go_of_shared();
             }
         }
+    }
+
+    /// Lets go of every idle connection that is closed, idle for too long, or too old.
+    fn reap_idle(&self, state: &mut State, now: Instant) {
+        state
+            .idle
+            .retain(&self.keep, |idle| self.keeps_idle(idle, now));
+    }
+
+    fn keeps_idle(&self, idle: &Idle, now: Instant) -> bool {
+        let is_closed = idle.connection.sender.is_closed();
+        self.keeps(is_closed, &idle.facts, Some(idle.since), now)
+    }
+
+    /// Whether a connection may be used again; if not, why it goes is counted.
+    fn keeps(&self, is_closed: bool, facts: &Facts, since: Option<Instant>, now: Instant) -> bool {
+        if is_closed {
+            self.totals.lost.one();
+        } else if !self.keep.is_young(now, facts.born)
+            || since.is_some_and(|since| !self.keep.is_fresh(now, since))
+        {
+            self.totals.expired.one();
+        } else {
+            return true;
+        }
+        false
     }
 
     /// Counts the caller among those who wait, for as long as the answer is held.
@@ -375,8 +401,9 @@ impl Host {
     }
 
     pub(super) fn connections(&self) -> Connections {
-        let mut state = self.state();
-        self.reap(&mut state, Instant::now());
+        let (mut state, now) = (self.state(), Instant::now());
+        self.reap_idle(&mut state, now);
+        self.reap(&mut state, now);
         Connections {
             open: state.places - state.dialling,
             dialling: state.dialling,

@@ -72,6 +72,14 @@ impl Keep {
         now.duration_since(since) < self.idle_timeout
     }
 
+    /// From when on one that was `born` then, and has had no request `since`, is not young or not
+    /// fresh any more; `None` if that is beyond all clocks.
+    pub(super) fn ends(&self, born: Instant, since: Instant) -> Option<Instant> {
+        let ages = born.checked_add(self.max_age);
+        let stales = since.checked_add(self.idle_timeout);
+        ages.into_iter().chain(stales).min()
+    }
+
     /// Whether one more connection may be there.
     pub(super) fn has_place(&self, connections: usize) -> bool {
         self.max_connections.is_none_or(|most| connections < most)
@@ -133,7 +141,16 @@ mod tests {
             let now = then + seconds * SECOND;
             assert_eq!(keep.is_fresh(now, then), fresh, "{seconds}");
             assert_eq!(keep.is_young(now, then), young, "{seconds}");
+            let ends = keep.ends(then, then).unwrap();
+            assert_eq!(now < ends, fresh && young, "{seconds}");
         }
+        assert_eq!(keep.ends(then, then + 4 * SECOND), Some(then + 5 * SECOND));
+        let for_ever = Keep {
+            idle_timeout: Duration::MAX,
+            max_age: Duration::MAX,
+            ..keep
+        };
+        assert_eq!(for_ever.ends(then, then), None);
         assert!(keep.has_place(1) && !keep.has_place(2));
         assert!(Keep::default().has_place(1_000_000));
     }

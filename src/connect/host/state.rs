@@ -7,19 +7,19 @@ use std::sync::{Arc, MutexGuard};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::idle::Stack;
 use super::next::{Choice, Grant};
 use crate::connect::facts::Facts;
 use crate::connect::http2::Http2;
-use crate::connect::sender::Http1;
 use crate::error::Error;
 
 #[derive(Debug, Default)]
 pub(super) struct State {
     /// What the last connection spoke.
     pub(super) speaks: Option<Protocol>,
-    /// HTTP/1.1 connections between requests, the last used on top. While there are any, nobody
-    /// waits who would take one.
-    pub(super) idle: Vec<Idle>,
+    /// HTTP/1.1 connections between requests. While there are any, nobody waits who would take
+    /// one.
+    pub(super) idle: Stack,
     /// The h2 connection that everybody shares.
     pub(super) shared: Option<Shared>,
     /// Those before it, until the lock is given back.
@@ -43,13 +43,6 @@ pub(super) struct State {
 pub(super) enum Protocol {
     Http1,
     Http2,
-}
-
-#[derive(Debug)]
-pub(super) struct Idle {
-    pub(super) connection: Http1,
-    pub(super) facts: Arc<Facts>,
-    pub(super) since: Instant,
 }
 
 #[derive(Debug)]
