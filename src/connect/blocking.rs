@@ -227,22 +227,6 @@ mod tests {
         assert_eq!((sum, failed), (199 * 200 / 2 - 100, 1));
     }
 
-    /// One after the other, they need one thread; it is there still when the next one comes.
-    #[test]
-    fn a_thread_that_is_done_serves_the_next() {
-        let id = || {
-            let (done, outcome) = std::sync::mpsc::channel();
-            enqueue(Box::new(move || {
-                done.send(std::thread::current().id()).unwrap()
-            }))
-            .unwrap();
-            outcome.recv().unwrap()
-        };
-        // Other tests use the threads too: that none is ever seen twice is what cannot be.
-        let mut seen = std::collections::HashSet::new();
-        assert!((0..=MAX_THREADS).any(|_| !seen.insert(id())));
-    }
-
     #[test]
     fn what_all_wait_for_runs_once_and_again_after_it_ended() {
         static GATE: Mutex<()> = Mutex::new(());
