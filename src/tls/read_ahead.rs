@@ -73,6 +73,14 @@ impl Read for ReadAhead {
     }
 }
 
+#[cfg(test)]
+#[cfg(feature = "lab")]
+impl ReadAhead {
+    pub(super) fn holding(held: Vec<u8>) -> Self {
+        Self { held, taken: 0 }
+    }
+}
+
 /// More than rustls asks for unless it is in the middle of large records: it begins with 4 KiB, and
 /// adds as much each time until a record is whole.
 const MUCH: usize = 8 << 10;

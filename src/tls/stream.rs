@@ -68,18 +68,23 @@ impl Io for TlsStream {
     /// and only data or an end are news. Inside of another TLS it is news whatever it is.
     fn is_silent(&mut self) -> bool {
         let (overheard, tls) = self.stream.get_mut();
-        // Data that nobody has read, or an end.
-        if !tls.wants_read() {
-            return false;
-        }
-        let (ahead, transport) = (&mut overheard.ahead, &mut overheard.stream);
-        if ahead.is_empty() && transport.is_silent() {
-            return true;
-        }
-        match transport {
-            Transport::Plain(socket) => take_in(ahead, socket, tls).unwrap_or(false),
-            Transport::Tunnel(_) => false,
-        }
+        nothing_waits(overheard, tls)
+    }
+}
+
+/// Whether there is neither data nor an end, wherever it may have got to by now.
+fn nothing_waits(overheard: &mut Overheard<Transport>, tls: &mut ClientConnection) -> bool {
+    // Data that nobody has read, or an end.
+    if !tls.wants_read() {
+        return false;
+    }
+    let (ahead, transport) = (&mut overheard.ahead, &mut overheard.stream);
+    if ahead.is_empty() && transport.is_silent() {
+        return true;
+    }
+    match transport {
+        Transport::Plain(socket) => take_in(ahead, socket, tls).unwrap_or(false),
+        Transport::Tunnel(_) => false,
     }
 }
 
@@ -150,3 +155,96 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TlsStream<S> {
 /// Reads of a socket, of some 4 KiB each, in which a peer that has nothing else to say is done with
 /// what TLS has: a ticket is a few hundred bytes.
 const READS: usize = 16;
+
+#[cfg(test)]
+#[cfg(feature = "lab")]
+mod tests {
+    use std::io::Write;
+    use std::sync::Arc;
+
+    use rcgen::generate_simple_self_signed;
+    use rustls::pki_types::PrivatePkcs8KeyDer;
+    use rustls::{ClientConfig, RootCertStore, ServerConfig, ServerConnection};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::tls::crypto;
+
+    /// What the server said last, wherever it is: read ahead, on the socket, or in TLS's hands.
+    #[tokio::test]
+    async fn only_what_is_of_tls_itself_is_silence() {
+        type Say = fn(&mut ServerConnection);
+        let rows: [(&str, Say, bool); 4] = [
+            ("nothing", |_| {}, true),
+            ("keys", |tls| tls.refresh_traffic_keys().unwrap(), true),
+            ("data", |tls| tls.writer().write_all(b"x").unwrap(), false),
+            ("an end", |tls| tls.send_close_notify(), false),
+        ];
+        for (said, say, expected) in rows {
+            for place in ["ahead", "socket", "TLS"] {
+                let (mut client, mut server) = pair();
+                say(&mut server);
+                let wire = written(|wire| server.write_tls(wire));
+                let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+                let socket = TcpStream::connect(listener.local_addr().unwrap()).await;
+                let (end, _) = listener.accept().await.unwrap();
+                let mut overheard = Overheard::new(Transport::Plain(socket.unwrap()));
+                match place {
+                    "ahead" => overheard.ahead = ReadAhead::holding(wire),
+                    "socket" => assert_eq!(end.try_write(&wire).unwrap(), wire.len()),
+                    _ => take(&mut client, &wire),
+                }
+                let found = nothing_waits(&mut overheard, &mut client);
+                assert_eq!(found, expected, "{said} {place}");
+                drop(end);
+            }
+        }
+    }
+
+    /// Two ends of a connection that have shaken hands and have nothing more to say.
+    fn pair() -> (ClientConnection, ServerConnection) {
+        let minted = generate_simple_self_signed([String::from("a.test")]).unwrap();
+        let certificate = minted.cert.der().clone();
+        let key = PrivatePkcs8KeyDer::from(minted.signing_key.serialize_der()).into();
+        let mut roots = RootCertStore::empty();
+        roots.add(certificate.clone()).unwrap();
+        let client = ClientConfig::builder_with_provider(crypto::provider())
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let server = ServerConfig::builder_with_provider(crypto::provider())
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate], key)
+            .unwrap();
+        let name = "a.test".try_into().unwrap();
+        let mut client = ClientConnection::new(Arc::new(client), name).unwrap();
+        let mut server = ServerConnection::new(Arc::new(server)).unwrap();
+        for _ in 0..3 {
+            let hello = written(|wire| client.write_tls(wire));
+            let mut hello = hello.as_slice();
+            while !hello.is_empty() {
+                server.read_tls(&mut hello).unwrap();
+                server.process_new_packets().unwrap();
+            }
+            take(&mut client, &written(|wire| server.write_tls(wire)));
+        }
+        assert!(!client.is_handshaking() && !server.is_handshaking());
+        (client, server)
+    }
+
+    fn take(client: &mut ClientConnection, mut wire: &[u8]) {
+        while !wire.is_empty() {
+            client.read_tls(&mut wire).unwrap();
+            client.process_new_packets().unwrap();
+        }
+    }
+
+    fn written(mut write: impl FnMut(&mut Vec<u8>) -> io::Result<usize>) -> Vec<u8> {
+        let mut wire = Vec::new();
+        while write(&mut wire).unwrap() > 0 {}
+        wire
+    }
+}
