@@ -74,7 +74,8 @@ impl Nginx {
 
     fn until_it_listens(&self) -> Result<()> {
         let begun = Instant::now();
-        while TcpStream::connect(("127.0.0.1", self.ports[0])).is_err() {
+        let listens = |port: &u16| TcpStream::connect(("127.0.0.1", *port)).is_ok();
+        while !self.ports.iter().all(listens) {
             if begun.elapsed() > Duration::from_secs(10) {
                 return Err("nginx does not listen".into());
             }
