@@ -130,7 +130,7 @@ async fn bodies<F: Fetch>(client: &F, many: usize) -> Result<()> {
         );
     }
     let (took, cpu) = (begun.elapsed(), Cpu::own()?.since(cpu));
-    let mebibytes = (many as u64 * BIG >> 20) as f64;
+    let mebibytes = ((many as u64 * BIG) >> 20) as f64;
     println!("rate={}", mebibytes / took.as_secs_f64());
     for (what, time) in [
         ("user", cpu.user),

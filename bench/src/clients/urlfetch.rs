@@ -1,25 +1,26 @@
 //! urlfetch, from a URL in words and from one that was prepared.
 
-use urlfetch::tls::RootStore;
-use urlfetch::{Client, Response};
+use std::sync::Arc;
+
+use urlfetch::tls::{KeyExchangeGroup, Policy, RootStore};
+use urlfetch::{Client, Response, Target};
 
 use super::{Fetch, Got, Look, RESUMED, REUSED};
 use crate::Result;
-use crate::setup::{Roots, Setup};
+use crate::setup::{KeyExchange, Roots, Setup};
 
 /// Each fetch from the words of the URL.
 #[derive(Clone)]
 pub struct Urlfetch {
     client: Client,
-    url: std::sync::Arc<str>,
+    url: Arc<str>,
 }
 
 /// Each fetch from a target prepared once.
 #[derive(Clone)]
 pub struct Prepared {
     client: Client,
-    // SWITCH ON: `target: urlfetch::Target`.
-    target: std::sync::Arc<str>,
+    target: Target,
 }
 
 impl Fetch for Urlfetch {
@@ -41,27 +42,28 @@ impl Fetch for Urlfetch {
 
 impl Fetch for Prepared {
     fn new(setup: &Setup) -> Result<Self> {
-        // SWITCH ON: `target: urlfetch::Target::new(&setup.url)?`.
         Ok(Self {
             client: client(setup)?,
-            target: setup.url.clone(),
+            target: Target::new(&*setup.url)?,
         })
     }
 
     async fn get(&self, look: Look) -> Result<Got> {
-        // SWITCH ON: `fetch(&self.target)`.
-        whole(self.client.fetch(&*self.target).await?, look).await
+        whole(self.client.fetch(&self.target).await?, look).await
     }
 
     async fn drain(&self) -> Result<Got> {
-        pieces(self.client.fetch(&*self.target).await?).await
+        pieces(self.client.fetch(&self.target).await?).await
     }
 }
 
 /// All is as it comes but what the bench gives to every client.
 fn client(setup: &Setup) -> Result<Client> {
-    // SWITCH ON: `.policy(Policy::default().key_exchange_groups([..]))` by `setup.key_exchange`.
-    let builder = Client::builder();
+    let group = match setup.key_exchange {
+        KeyExchange::X25519 => KeyExchangeGroup::X25519,
+        KeyExchange::X25519MlKem768 => KeyExchangeGroup::X25519MLKEM768,
+    };
+    let builder = Client::builder().policy(Policy::default().key_exchange_groups([group]));
     let builder = match &setup.roots {
         Roots::Only(path) => builder.roots(RootStore::empty().add_pem_file(path)?),
         Roots::Native => builder,
