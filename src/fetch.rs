@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::body::{Body, Reading};
 use crate::client::{Client, Shared, in_one_runtime};
 use crate::connect::outgoing::Outgoing;
-use crate::connect::{Asker, Choice, Destination, Exchange, Lease, Wanted};
+use crate::connect::{Asker, Choice, Endpoint, Exchange, Lease, Wanted};
 use crate::decode::Decoder;
 use crate::error::{Error, ErrorKind, Result};
 use crate::headers::{add_headers, check_headers};
@@ -151,9 +151,9 @@ impl Fetch {
             origin.port(),
         );
         let trust = &shared.connector.trust;
-        let destination = trust.destination(origin.clone(), self.demand);
+        let endpoint = trust.endpoint(origin.clone(), self.demand);
         let outcome = {
-            let exchanging = pin!(self.exchange(shared, &destination));
+            let exchanging = pin!(self.exchange(shared, &endpoint));
             trace::within(&span, exchanging).await
         };
         match outcome {
@@ -178,7 +178,7 @@ impl Fetch {
     }
 
     /// Sends the request, a second time if the first cannot have been acted on.
-    async fn exchange(&mut self, shared: &Shared, target: &Destination) -> Result<Exchange> {
+    async fn exchange(&mut self, shared: &Shared, target: &Endpoint) -> Result<Exchange> {
         let wanted = Wanted {
             target,
             asker: self.asker,

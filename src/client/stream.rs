@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{Client, Shared, in_one_runtime};
-use crate::connect::{Asker, Destination, Origin, Wanted};
+use crate::connect::{Asker, Endpoint, Origin, Wanted};
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::Deadline;
 use crate::timings::Timings;
@@ -261,7 +261,7 @@ impl Asked {
         let demand = shared.demand(self.validate_certificate).map_err(complete)?;
         let (budget, _) = shared.limits.budget(self.deadline);
         Ok(Ready {
-            target: shared.connector.trust.destination(origin, demand),
+            target: shared.connector.trust.endpoint(origin, demand),
             protocols,
             deadline: Deadline::start(budget),
         })
@@ -279,7 +279,7 @@ impl Asked {
 
 /// A stream that can be opened.
 struct Ready {
-    target: Destination,
+    target: Endpoint,
     protocols: Protocols,
     deadline: Deadline,
 }

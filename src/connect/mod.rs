@@ -19,7 +19,7 @@ pub(crate) use route::Route;
 pub use stats::{Connections, HostStats, PoolStats};
 pub(crate) use stream::Stream;
 pub(crate) use transport::Transport;
-pub(crate) use trust::{Destination, Trust};
+pub(crate) use trust::{Endpoint, Trust};
 pub(crate) use wanted::{Connected, Wanted};
 
 mod asker;
@@ -142,7 +142,7 @@ impl Connector {
     pub(crate) async fn wrap<S>(
         &self,
         stream: S,
-        target: &Destination,
+        target: &Endpoint,
         protocols: Protocols,
         deadline: Deadline,
         timings: &mut Timings,
@@ -209,7 +209,7 @@ mod tests {
             .unwrap(),
         };
         let origin = Origin::of(&"http://localhost:1/".parse().unwrap()).unwrap();
-        let target = connector.trust.destination(origin, Demand::Verified);
+        let target = connector.trust.endpoint(origin, Demand::Verified);
         let taken = blocking::take_all_threads();
         for (budget, expected) in [
             (

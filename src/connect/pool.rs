@@ -16,12 +16,12 @@ use super::host::{Choice, Full, Grant, Host, Next};
 use super::keep::Keep;
 use super::lease::Lease;
 use super::stats::{Connections, HostStats, PoolStats, Totals};
-use super::{Connector, Destination, Wanted};
+use super::{Connector, Endpoint, Wanted};
 use crate::error::{Error, Result};
 use crate::limits::{self, Clock, Deadline};
 use crate::timings::Timings;
 
-/// The open connections of one client, which are told apart by runtime and [`Destination`]: origin,
+/// The open connections of one client, which are told apart by runtime and [`Endpoint`]: origin,
 /// policy and demand, which is all that their TLS depends on.
 #[derive(Debug)]
 pub(crate) struct Pool {
@@ -33,7 +33,7 @@ pub(crate) struct Pool {
 #[derive(Debug, Default)]
 struct Hosts {
     /// By target, so that nothing is cloned to look one up; and by runtime, of which there are few.
-    by_target: HashMap<Destination, Vec<(Id, Arc<Host>)>>,
+    by_target: HashMap<Endpoint, Vec<(Id, Arc<Host>)>>,
     count: usize,
     sweep_at: usize,
     swept: Option<Instant>,
@@ -164,7 +164,7 @@ impl Pool {
         }
     }
 
-    fn host(&self, target: &Destination) -> Arc<Host> {
+    fn host(&self, target: &Endpoint) -> Arc<Host> {
         let runtime = Handle::current().id();
         let mut hosts = self.hosts();
         hosts.sweep(Instant::now(), self.keep.idle_timeout);
@@ -199,12 +199,12 @@ async fn until_granted(
 }
 
 impl Hosts {
-    fn get(&self, target: &Destination, runtime: Id) -> Option<&Arc<Host>> {
+    fn get(&self, target: &Endpoint, runtime: Id) -> Option<&Arc<Host>> {
         let mut hosts = self.by_target.get(target)?.iter();
         hosts.find_map(|(id, host)| (*id == runtime).then_some(host))
     }
 
-    fn insert(&mut self, target: Destination, runtime: Id, host: Arc<Host>) {
+    fn insert(&mut self, target: Endpoint, runtime: Id, host: Arc<Host>) {
         self.by_target
             .entry(target)
             .or_default()
@@ -212,7 +212,7 @@ impl Hosts {
         self.count += 1;
     }
 
-    fn all(&self) -> impl Iterator<Item = (&Destination, &Arc<Host>)> {
+    fn all(&self) -> impl Iterator<Item = (&Endpoint, &Arc<Host>)> {
         let by_target = self.by_target.iter();
         by_target.flat_map(|(target, hosts)| hosts.iter().map(move |(_, host)| (target, host)))
     }
@@ -364,9 +364,9 @@ mod tests {
         }
     }
 
-    fn target(host: &str) -> Destination {
+    fn target(host: &str) -> Endpoint {
         static TRUST: LazyLock<Trust> = LazyLock::new(trust);
-        TRUST.destination(Origin::tls(host, 443).unwrap(), Demand::Verified)
+        TRUST.endpoint(Origin::tls(host, 443).unwrap(), Demand::Verified)
     }
 
     fn trust() -> Trust {

@@ -203,7 +203,7 @@ mod tests {
             ("socks5", "[2001:db8::1]", Some(literal)),
         ] {
             let proxy = Proxy::parse(&format!("{scheme}://{at}")).unwrap();
-            let target = trust.destination(Origin::tls(host, 443).unwrap(), Demand::Verified);
+            let target = trust.endpoint(Origin::tls(host, 443).unwrap(), Demand::Verified);
             let through = Through {
                 proxy: &proxy,
                 resolver: &resolver,

@@ -63,8 +63,8 @@ impl Trust {
         self.0.of(proxy).tls(To::Proxy).await
     }
 
-    pub(crate) fn destination(&self, origin: Origin, demand: Demand) -> Destination {
-        Destination {
+    pub(crate) fn endpoint(&self, origin: Origin, demand: Demand) -> Endpoint {
+        Endpoint {
             terms: Arc::clone(self.0.of(&origin)),
             origin,
             demand,
@@ -75,16 +75,16 @@ impl Trust {
 /// Whom a connection is to, and under which policy and demand.
 ///
 /// This is all that its TLS depends on, so connections are told apart by it: what was made for one
-/// destination never serves another. The proxy on the way need not be named: within one client it follows
+/// endpoint never serves another. The proxy on the way need not be named: within one client it follows
 /// from the origin.
 #[derive(Clone, Debug)]
-pub(crate) struct Destination {
+pub(crate) struct Endpoint {
     origin: Origin,
     demand: Demand,
     terms: Arc<Terms>,
 }
 
-impl Destination {
+impl Endpoint {
     pub(crate) fn origin(&self) -> &Origin {
         &self.origin
     }
@@ -100,7 +100,7 @@ impl Destination {
 }
 
 /// Terms are the same only if they are one: what they demand says nothing of their roots.
-impl PartialEq for Destination {
+impl PartialEq for Endpoint {
     fn eq(&self, other: &Self) -> bool {
         let Self {
             origin,
@@ -111,9 +111,9 @@ impl PartialEq for Destination {
     }
 }
 
-impl Eq for Destination {}
+impl Eq for Endpoint {}
 
-impl Hash for Destination {
+impl Hash for Endpoint {
     fn hash<H: Hasher>(&self, state: &mut H) {
         (&self.origin, self.demand, Arc::as_ptr(&self.terms)).hash(state);
     }
@@ -202,7 +202,7 @@ mod tests {
         let at = Origin::tls("both.test", 443).unwrap();
         let proxys = trust.tls_to_proxy(&at).await.unwrap();
         for demand in [Demand::Verified, Demand::Reported] {
-            let target = trust.destination(at.clone(), demand);
+            let target = trust.endpoint(at.clone(), demand);
             assert!(!Arc::ptr_eq(&proxys, &target.tls().await.unwrap()));
         }
         assert!(Arc::ptr_eq(
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_destination_is_an_origin_a_demand_and_a_policy() {
+    fn an_endpoint_is_an_origin_a_demand_and_a_policy() {
         let trust = || {
             let bank = (String::from("bank.test"), Policy::strict());
             let (policy, clock) = (Policy::default(), Clock::default());
@@ -221,7 +221,7 @@ mod tests {
         let (ours, others) = (trust(), trust());
         let at = |trust: &Trust, host, port, demand| {
             let origin = Origin::tls(host, port).unwrap();
-            trust.destination(origin, demand)
+            trust.endpoint(origin, demand)
         };
         use Demand::{Reported, Verified};
         let bank = at(&ours, "bank.test", 443, Verified);

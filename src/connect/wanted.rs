@@ -3,13 +3,13 @@
 use std::net::SocketAddr;
 
 use super::asker::Asker;
-use super::trust::Destination;
+use super::trust::Endpoint;
 use crate::limits::Deadline;
 
 /// A connection that is wanted.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wanted<'a> {
-    pub(crate) target: &'a Destination,
+    pub(crate) target: &'a Endpoint,
     /// Who asked for the target's address.
     pub(crate) asker: Asker,
     pub(crate) deadline: Deadline,
