@@ -118,6 +118,7 @@ const ROOMS: &[&str] = &[
     "limits/app_engine",
     "limits/profile",
     "limits/deadline",
+    "limits/alarm",
     "limits",
     "timings",
     "tls/demand",

@@ -1,5 +1,8 @@
 //! One request on one connection: the head of its response, or why there is none.
 
+use std::mem;
+use std::pin::pin;
+
 use http::response::Parts;
 use http::{Request, Version};
 use hyper::body::Incoming;
@@ -109,7 +112,7 @@ impl Lease {
             self.open.facts.traffic.read(),
             self.open.facts.traffic.written(),
         );
-        let Some(sender) = self.open.sender.take() else {
+        let Some(mut sender) = self.open.sender.take() else {
             let error = Error::new(ErrorKind::ConnectionClosed, "the connection is spent");
             return Err(self.unsent(error));
         };
@@ -118,24 +121,36 @@ impl Lease {
             Sender::Http2(_) => Tally::http2(&request),
         };
         self.hold(&sender, request.body_mut());
+        let mut alarm = match &mut sender {
+            Sender::Http1(connection) => Some(mem::take(&mut connection.alarm)),
+            Sender::Http2(_) => None,
+        };
         if self.open.reused && !self.open.facts.is_http2 {
             self.open.facts.traffic.begin();
         }
-        let sending = async {
-            match sender {
-                Sender::Http1(mut connection) => {
-                    let sending = connection.sender.try_send_request(request);
-                    self.open.sender = Some(Sender::Http1(connection));
-                    sending.await
+        let outcome = {
+            let sending = pin!(async {
+                match sender {
+                    Sender::Http1(mut connection) => {
+                        let sending = connection.sender.try_send_request(request);
+                        self.open.sender = Some(Sender::Http1(connection));
+                        sending.await
+                    }
+                    Sender::Http2(mut connection) => {
+                        let sending = connection.sender.try_send_request(request);
+                        drop(connection);
+                        sending.await
+                    }
                 }
-                Sender::Http2(mut connection) => {
-                    let sending = connection.sender.try_send_request(request);
-                    drop(connection);
-                    sending.await
-                }
+            });
+            match &mut alarm {
+                Some(alarm) => deadline.run_by(alarm, Phase::FirstByte, sending).await,
+                None => deadline.run(Phase::FirstByte, sending).await,
             }
         };
-        let outcome = deadline.run(Phase::FirstByte, sending).await;
+        if let (Some(alarm), Some(Sender::Http1(connection))) = (alarm, &mut self.open.sender) {
+            connection.alarm = alarm;
+        }
         let facts = &self.open.facts;
         let failed = |error: Error| Failed {
             error: error.sent(true).with_verdict(facts.shared_verdict()),
@@ -497,7 +512,7 @@ mod tests {
             host: None,
         };
         let host = Arc::new(Host::new(Keep::default(), Arc::default()));
-        let Next::Dial(place) = host.next(Choice::Any, true, false) else {
+        let Next::Dial(place) = host.next(Instant::now(), Choice::Any, true, false) else {
             panic!("nothing is there");
         };
         let open = host.opened(connected, place, deadline).await.unwrap();

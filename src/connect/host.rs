@@ -58,8 +58,13 @@ impl Host {
     /// How the caller comes to a connection. Whoever has the turn may dial without knowing what
     /// the host speaks; whoever was first in the queue, and was given what was of no use, is first
     /// again.
-    pub(super) fn next(self: &Arc<Self>, choice: Choice, has_turn: bool, was_first: bool) -> Next {
-        let now = Instant::now();
+    pub(super) fn next(
+        self: &Arc<Self>,
+        now: Instant,
+        choice: Choice,
+        has_turn: bool,
+        was_first: bool,
+    ) -> Next {
         let mut state = self.state();
         self.reap(&mut state, now);
         if let Some(shared) = &mut state.shared {

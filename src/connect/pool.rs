@@ -62,11 +62,12 @@ impl Pool {
         timings: &mut Timings,
     ) -> Result<Lease> {
         let deadline = wanted.deadline;
-        let host = self.host(wanted.target);
+        let mut now = Instant::now();
+        let host = self.host(wanted.target, now);
         let mut turn = None;
         let mut was_first = false;
         loop {
-            let next = host.next(choice, turn.is_some(), was_first);
+            let next = host.next(now, choice, turn.is_some(), was_first);
             // Whoever had the turn before may have left a connection for all, or the knowledge
             // that everybody needs one of his own.
             turn = turn.filter(|_| host.needs_turn());
@@ -77,6 +78,7 @@ impl Pool {
                     let _waits = host.waits();
                     let waiting = Box::pin(until_granted(&host, granted, full));
                     let waited = deadline.queue(timings, waiting).await;
+                    now = Instant::now();
                     match waited.map_err(|elapsed| Error::from(elapsed).with_source(full))? {
                         Some(grant) => {
                             was_first = true;
@@ -89,6 +91,7 @@ impl Pool {
                 Next::Turn(failures) => {
                     let _waits = host.waits();
                     turn = Some(deadline.queue(timings, host.turn.lock()).await?);
+                    now = Instant::now();
                     if let Some(error) = host.failure_since(failures) {
                         return Err(error);
                     }
@@ -110,7 +113,7 @@ impl Pool {
             let Some(sender) = &mut open.sender else {
                 continue;
             };
-            if sender.is_ready() && !deadline.is_over() {
+            if sender.is_ready() && !deadline.is_over_at(now) {
                 return Ok(Lease::new(open));
             }
             let soon = deadline.sooner(Deadline::on(Clock::Connect, limits::READY_WAIT));
@@ -164,10 +167,10 @@ impl Pool {
         }
     }
 
-    fn host(&self, target: &Endpoint) -> Arc<Host> {
+    fn host(&self, target: &Endpoint, now: Instant) -> Arc<Host> {
         let runtime = Handle::current().id();
         let mut hosts = self.hosts();
-        hosts.sweep(Instant::now(), self.keep.idle_timeout);
+        hosts.sweep(now, self.keep.idle_timeout);
         if let Some(host) = hosts.get(target, runtime) {
             return Arc::clone(host);
         }
@@ -265,13 +268,13 @@ mod tests {
         let pool = Pool::new(Keep::default());
         let (_server, kept) = pool.idle_connection("kept.example").await;
         for n in 0..10_000 {
-            drop(pool.host(&target(&format!("{n}.example"))));
+            drop(pool.host(&target(&format!("{n}.example")), Instant::now()));
             assert!(pool.len() <= MIN_SWEEP, "{n}");
         }
-        let found = pool.host(&target("kept.example"));
+        let found = pool.host(&target("kept.example"), Instant::now());
         assert!(Arc::ptr_eq(&kept, &found));
         assert!(matches!(
-            found.next(Choice::Any, false, false),
+            found.next(Instant::now(), Choice::Any, false, false),
             Next::Open(_)
         ));
     }
@@ -296,7 +299,7 @@ mod tests {
         let pool = Pool::new(Keep::default());
         let (mut server, _) = pool.idle_connection("once.example").await;
         tokio::time::advance(limits::IDLE_CONNECTION).await;
-        drop(pool.host(&target("other.example")));
+        drop(pool.host(&target("other.example"), Instant::now()));
         assert_eq!(pool.len(), 1);
         assert_eq!(server.read(&mut [0]).await.unwrap(), 0);
     }
@@ -331,7 +334,7 @@ mod tests {
         let checkout = pool.checkout(&connector, asked, Choice::Any, &mut timings);
         assert!(checkout.await.unwrap().is_reused());
         assert!(!matches!(
-            host.next(Choice::Any, false, false),
+            host.next(Instant::now(), Choice::Any, false, false),
             Next::Open(_)
         ));
         // Those who were refused did not use it.
@@ -350,8 +353,8 @@ mod tests {
             let stream = TcpStream::connect(remote).await.unwrap();
             let stream = Stream::plain(Transport::Plain(stream));
             let deadline = Deadline::start(limits::DEADLINE);
-            let host = self.host(&target(name));
-            let Next::Dial(place) = host.next(Choice::Any, true, false) else {
+            let host = self.host(&target(name), Instant::now());
+            let Next::Dial(place) = host.next(Instant::now(), Choice::Any, true, false) else {
                 panic!("nothing is there");
             };
             let connected = Connected {
