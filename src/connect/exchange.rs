@@ -1,11 +1,12 @@
 //! One request on one connection: the head of its response, or why there is none.
 
-use std::mem;
+use std::future::Future;
 use std::pin::pin;
 
 use http::response::Parts;
-use http::{Request, Version};
+use http::{Request, Response, Version};
 use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
 use tokio::time::Instant;
 
 use super::failure::{explain, find, is_going_away, is_refused, is_untimely, malformed};
@@ -14,9 +15,10 @@ use super::lease::Lease;
 use super::outgoing::Outgoing;
 use super::replay::Circumstances;
 use super::sender::Sender;
+use super::stream::Traffic;
 use super::tally::Tally;
 use crate::error::{self, Error, ErrorKind};
-use crate::limits::Deadline;
+use crate::limits::{Deadline, Elapsed};
 use crate::timings::{self, Phase, Timings};
 use crate::tls::demand::Demand;
 
@@ -45,37 +47,55 @@ impl Lease {
     /// Nothing is written unless the connection meets the demand. The timings get the first byte's
     /// and, if there is no response, the bytes that were moved; those of a response are its body's
     /// to tell.
-    pub(crate) async fn send(
+    // Not an `async fn`, whose future has room for each argument twice: this one is moved about with
+    // every fetch.
+    pub(crate) fn send<'a>(
         mut self,
-        request: Request<Outgoing>,
+        mut request: Request<Outgoing>,
         https: bool,
         demand: Demand,
         deadline: Deadline,
-        timings: &mut Timings,
-    ) -> Result<Exchange, Failed> {
-        self.open.clean = false;
-        // On an open connection these two are all the clock reads that timings cost. The first one
-        // tells the deadline, too, whether it is over.
-        let begun = timings::now();
-        let answered = match self.check(https, demand, deadline, begun) {
-            Ok(()) => self.head(request, deadline).await,
-            Err(error) => Err(self.unsent(error)),
-        };
-        let came = timings::now();
-        timings.add(Phase::FirstByte, came.duration_since(begun));
-        match answered {
-            Ok((head, body)) => Ok(Exchange {
-                head,
-                body,
-                lease: self,
-                came,
-            }),
-            Err(failed) => {
-                // What was handed back was not sent.
-                if failed.request.is_none() {
-                    *timings = timings.with_moved(self.moved());
+        timings: &'a mut Timings,
+    ) -> impl Future<Output = Result<Exchange, Failed>> + Send + use<'a> {
+        async move {
+            self.open.clean = false;
+            // On an open connection these two are all the clock reads that timings cost. The first
+            // one tells the deadline, too, whether it is over.
+            let begun = timings::now();
+            let before = Before::of(&self.open.facts.traffic);
+            let checked = self.check(https, demand, deadline, begun);
+            let answered = match checked.and_then(|()| self.begin(&mut request)) {
+                Ok(Sender::Http1(mut connection)) => {
+                    let sending = pin!(connection.sender.try_send_request(request));
+                    let alarm = &mut connection.alarm;
+                    let outcome = deadline.run_by(alarm, Phase::FirstByte, sending).await;
+                    self.open.sender = Some(Sender::Http1(connection));
+                    self.answered(outcome, before)
                 }
-                Err(failed)
+                Ok(Sender::Http2(mut connection)) => {
+                    let sending = pin!(connection.sender.try_send_request(request));
+                    drop(connection);
+                    let outcome = deadline.run(Phase::FirstByte, sending).await;
+                    self.answered(outcome, before)
+                }
+                Err(error) => Err(self.unsent(error)),
+            };
+            let came = timings::now();
+            timings.add(Phase::FirstByte, came.duration_since(begun));
+            match answered {
+                Ok((head, body)) => Ok(Exchange {
+                    head,
+                    body,
+                    lease: self,
+                    came,
+                }),
+                Err(failed) => {
+                    // What was handed back was not sent.
+                    if failed.request.is_none() {
+                        *timings = timings.with_moved(self.moved());
+                    }
+                    Err(failed)
+                }
             }
         }
     }
@@ -103,54 +123,24 @@ impl Lease {
         }
     }
 
-    async fn head(
-        &mut self,
-        mut request: Request<Outgoing>,
-        deadline: Deadline,
-    ) -> Result<(Parts, Incoming), Failed> {
-        let (read, written) = (
-            self.open.facts.traffic.read(),
-            self.open.facts.traffic.written(),
-        );
-        let Some(mut sender) = self.open.sender.take() else {
-            let error = Error::new(ErrorKind::ConnectionClosed, "the connection is spent");
-            return Err(self.unsent(error));
-        };
+    /// What sends the request, whose bytes are counted from now on.
+    fn begin(&mut self, request: &mut Request<Outgoing>) -> error::Result<Sender> {
+        let sender = self.open.sender.take();
+        let sender = sender
+            .ok_or_else(|| Error::new(ErrorKind::ConnectionClosed, "the connection is spent"))?;
         self.tally = match &sender {
             Sender::Http1(_) => Tally::http1(&self.open.facts.traffic),
-            Sender::Http2(_) => Tally::http2(&request),
+            Sender::Http2(_) => Tally::http2(request),
         };
         self.hold(&sender, request.body_mut());
-        let mut alarm = match &mut sender {
-            Sender::Http1(connection) => Some(mem::take(&mut connection.alarm)),
-            Sender::Http2(_) => None,
-        };
         if self.open.reused && !self.open.facts.is_http2 {
             self.open.facts.traffic.begin();
         }
-        let outcome = {
-            let sending = pin!(async {
-                match sender {
-                    Sender::Http1(mut connection) => {
-                        let sending = connection.sender.try_send_request(request);
-                        self.open.sender = Some(Sender::Http1(connection));
-                        sending.await
-                    }
-                    Sender::Http2(mut connection) => {
-                        let sending = connection.sender.try_send_request(request);
-                        drop(connection);
-                        sending.await
-                    }
-                }
-            });
-            match &mut alarm {
-                Some(alarm) => deadline.run_by(alarm, Phase::FirstByte, sending).await,
-                None => deadline.run(Phase::FirstByte, sending).await,
-            }
-        };
-        if let (Some(alarm), Some(Sender::Http1(connection))) = (alarm, &mut self.open.sender) {
-            connection.alarm = alarm;
-        }
+        Ok(sender)
+    }
+
+    /// The head of the response, or why there is none.
+    fn answered(&mut self, outcome: Outcome, before: Before) -> Result<(Parts, Incoming), Failed> {
         let facts = &self.open.facts;
         let failed = |error: Error| Failed {
             error: error.sent(true).with_verdict(facts.shared_verdict()),
@@ -165,7 +155,7 @@ impl Lease {
             // hyper has the request and may be writing it at this moment.
             Err(elapsed) => {
                 // A peer that is gone without a word takes every request of the next minutes.
-                if self.open.facts.traffic.read() == read {
+                if self.open.facts.traffic.read() == before.read {
                     self.open.retire();
                 }
                 return Err(failed(elapsed.into()));
@@ -175,7 +165,7 @@ impl Lease {
                 let error = refused.into_error();
                 // An error of hyper's is the end of an HTTP/1.1 connection: what was not written
                 // by now never will be. On h2 other streams are counted too.
-                let sent = facts.is_http2 || facts.traffic.written() > written;
+                let sent = facts.is_http2 || facts.traffic.written() > before.written;
                 let going_away = is_going_away(&error, self.open.reused);
                 let how = Circumstances {
                     handed_back: request.is_some(),
@@ -188,7 +178,7 @@ impl Lease {
                         || going_away && self.upload_has_begun(),
                     going_away,
                     reused: self.open.reused,
-                    answered: facts.traffic.read() > read,
+                    answered: facts.traffic.read() > before.read,
                 };
                 // One stream that was reset says nothing of the others.
                 if !find::<h2::Error>(&error).is_some_and(h2::Error::is_reset) {
@@ -219,9 +209,26 @@ impl Lease {
     }
 }
 
+/// What hyper said, if it did in time.
+type Outcome = Result<Result<Response<Incoming>, TrySendError<Request<Outgoing>>>, Elapsed>;
+
+/// What the connection had read and written before a request.
+struct Before {
+    read: u64,
+    written: u64,
+}
+
+impl Before {
+    fn of(traffic: &Traffic) -> Self {
+        Self {
+            read: traffic.read(),
+            written: traffic.written(),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::future::Future;
     use std::net::Ipv4Addr;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicU64, Ordering};
