@@ -79,9 +79,15 @@ struct Fetch {
     /// When the present hop began, and where its time goes.
     began: Instant,
     timings: Timings,
-    /// Where that of the hops before it went.
-    earlier: Timings,
+    /// Boxed, as most fetches have none.
+    earlier: Option<Box<Earlier>>,
+}
+
+/// The hops before the present one, and where their time went.
+#[derive(Default)]
+struct Earlier {
     hops: Vec<Hop>,
+    timings: Timings,
 }
 
 /// What the head of a response means.
@@ -134,8 +140,7 @@ impl Fetch {
             decodes: false,
             began: deadline.starts(),
             timings,
-            earlier: Timings::default(),
-            hops: Vec::new(),
+            earlier: None,
             asked,
         })
     }
@@ -313,7 +318,7 @@ impl Fetch {
         };
         let next = redirect::decide(&asked, exchange.head.status, &exchange.head.headers)
             .map_err(|refused| complete(refused.into()))?;
-        if next.is_some() && self.hops.len() >= self.max_redirects {
+        if next.is_some() && self.followed() >= self.max_redirects {
             return Err(complete(Error::new(
                 ErrorKind::TooManyRedirects,
                 match self.max_redirects {
@@ -346,19 +351,20 @@ impl Fetch {
             .await;
         // The next hop begins where this one ends, so that nothing is lost between them.
         self.began += timings.total();
-        self.earlier = timings.after(&self.earlier);
+        let earlier = self.earlier.get_or_insert_default();
+        earlier.timings = timings.after(&earlier.timings);
+        earlier.hops.push(Hop {
+            status: head.status,
+            target,
+            peer: facts.peer.clone(),
+            timings,
+        });
         self.timings = Timings::default();
         next.strip(&mut self.asked.headers);
         if !next.keep_payload {
             self.asked.payload = Payload::empty();
         }
         self.asked.method = next.method;
-        self.hops.push(Hop {
-            status: head.status,
-            target,
-            peer: facts.peer.clone(),
-            timings,
-        });
     }
 
     fn respond(&mut self, exchange: Exchange) -> Result<Response> {
@@ -390,7 +396,7 @@ impl Fetch {
             max_size: self.max_response_size,
             allow_truncated: self.asked.options.allow_truncated,
         };
-        let timings = self.timings.after(&self.earlier);
+        let timings = self.after_all(self.timings);
         Ok(Response {
             status: head.status,
             version: head.version,
@@ -403,13 +409,31 @@ impl Fetch {
                 timings,
                 came,
             ),
-            hops: std::mem::take(&mut self.hops),
+            hops: self
+                .earlier
+                .take()
+                .map_or_else(Vec::new, |earlier| earlier.hops),
         })
+    }
+
+    /// How many redirects were followed.
+    fn followed(&self) -> usize {
+        self.earlier
+            .as_ref()
+            .map_or(0, |earlier| earlier.hops.len())
+    }
+
+    /// Where the time went, with that of the hops before.
+    fn after_all(&self, timings: Timings) -> Timings {
+        match &self.earlier {
+            Some(earlier) => timings.after(&earlier.timings),
+            None => timings,
+        }
     }
 
     /// What is told of a failure, after the hops before it.
     fn of_all_hops(&self, error: Error) -> Error {
-        let timings = error.timings().after(&self.earlier);
+        let timings = self.after_all(*error.timings());
         error
             .with_url(self.asked.target.url())
             .with_timings(timings)
@@ -421,7 +445,7 @@ impl Fetch {
         error
             .with_url(self.asked.target.url())
             .with_verdict(lease.facts().shared_verdict())
-            .with_timings(timings.after(&self.earlier))
+            .with_timings(self.after_all(timings))
             .sent(true)
     }
 }

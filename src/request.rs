@@ -450,7 +450,6 @@ mod tests {
             (size_of::<crate::Body>(), 600),
         ] {
             assert!(size <= most, "{size} > {most}");
-            println!("{size}");
         }
     }
 
