@@ -1,6 +1,7 @@
 //! One fetch: the loop that turns a request into a response.
 
 use std::future::Future;
+use std::ops::ControlFlow;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 
@@ -55,8 +56,8 @@ impl Client {
             let exchange = fetch.hop(shared).await;
             let exchange = exchange.map_err(|error| fetch.of_all_hops(error))?;
             let turning = match fetch.answered(shared, exchange)? {
-                Answer::Response(response) => return Ok(response),
-                Answer::Redirect(turning) => turning,
+                ControlFlow::Break(response) => return Ok(response),
+                ControlFlow::Continue(turning) => turning,
             };
             turning.await;
         }
@@ -90,12 +91,8 @@ struct Earlier {
     timings: Timings,
 }
 
-/// What the head of a response means.
-enum Answer<'a> {
-    Response(Response),
-    /// The turn to the next hop, in a box of its own: most fetches make none.
-    Redirect(Pin<Box<dyn Future<Output = ()> + Send + 'a>>),
-}
+/// The turn to the next hop, in a box of its own: most fetches make none.
+type Turning<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
 impl Fetch {
     fn begin(shared: &Shared, mut asked: Box<Asked>) -> Result<Self> {
@@ -239,7 +236,7 @@ impl Fetch {
             shared.pool.count_replay();
             choice = Choice::NotIdle;
             was_sent = failed.error.request_was_sent();
-            outgoing = failed.request.map(Request::into_body);
+            outgoing = failed.request.map(|request| request.into_body());
         }
     }
 
@@ -296,14 +293,18 @@ impl Fetch {
     }
 
     /// What the head of a response means.
-    fn answered<'a>(&'a mut self, shared: &Shared, exchange: Exchange) -> Result<Answer<'a>> {
+    fn answered<'a>(
+        &'a mut self,
+        shared: &Shared,
+        exchange: Exchange,
+    ) -> Result<ControlFlow<Response, Turning<'a>>> {
         let next = match self.follows {
             true => self.next(shared, &exchange)?,
             false => None,
         };
         match next {
-            Some(next) => Ok(Answer::Redirect(Box::pin(self.turn(exchange, next)))),
-            None => self.respond(exchange).map(Answer::Response),
+            Some(next) => Ok(ControlFlow::Continue(Box::pin(self.turn(exchange, next)))),
+            None => self.respond(exchange).map(ControlFlow::Break),
         }
     }
 

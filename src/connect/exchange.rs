@@ -37,7 +37,7 @@ pub(crate) struct Exchange {
 pub(crate) struct Failed {
     pub(crate) error: Error,
     /// The request itself, if hyper handed it back.
-    pub(crate) request: Option<Request<Outgoing>>,
+    pub(crate) request: Option<Box<Request<Outgoing>>>,
     pub(crate) how: Circumstances,
 }
 
@@ -47,8 +47,10 @@ impl Lease {
     /// Nothing is written unless the connection meets the demand. The timings get the first byte's
     /// and, if there is no response, the bytes that were moved; those of a response are its body's
     /// to tell.
-    // Not an `async fn`, whose future has room for each argument twice: this one is moved about with
-    // every fetch.
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "an async fn's future has room for each argument twice, and this one is moved with every fetch"
+    )]
     pub(crate) fn send<'a>(
         mut self,
         mut request: Request<Outgoing>,
@@ -161,7 +163,7 @@ impl Lease {
                 return Err(failed(elapsed.into()));
             }
             Ok(Err(mut refused)) => {
-                let request = refused.take_message();
+                let request = refused.take_message().map(Box::new);
                 let error = refused.into_error();
                 // An error of hyper's is the end of an HTTP/1.1 connection: what was not written
                 // by now never will be. On h2 other streams are counted too.
