@@ -167,6 +167,9 @@ impl Body {
         let Some(first) = self.chunk().await? else {
             return Ok(self.content(Bytes::new()));
         };
+        if self.has_come() {
+            return Ok(self.content(first));
+        }
         let Some(second) = self.chunk().await? else {
             return Ok(self.content(first));
         };
@@ -179,6 +182,11 @@ impl Body {
             whole.extend_from_slice(&chunk);
         }
         Ok(self.content(whole.freeze()))
+    }
+
+    /// Whether all of it has been read, but for trailers.
+    fn has_come(&self) -> bool {
+        self.ended || self.decoder.is_none() && self.wire.incoming.is_end_stream()
     }
 
     fn content(&self, bytes: Bytes) -> Content {
@@ -342,8 +350,7 @@ impl http_body::Body for Body {
     }
 
     fn is_end_stream(&self) -> bool {
-        let nothing_is_left = self.decoder.is_none() && self.wire.incoming.is_end_stream();
-        (self.ended || nothing_is_left) && self.trailers.is_none()
+        self.has_come() && self.trailers.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -268,7 +268,7 @@ impl Fetch {
             let host = headers.remove(HOST);
             asked.target.absolute_form(host.as_ref())
         } else {
-            if !headers.contains_key(HOST) {
+            if !asked.headers.contains_key(HOST) {
                 headers.insert(HOST, asked.target.host().ok_or_else(unwritable)?);
             }
             asked.target.origin_form()

@@ -43,15 +43,18 @@ pub(crate) fn check_room(headers: &HeaderMap) -> Result<()> {
 
 /// Adds what every request has and this one lacks. Whether the codings asked for are ours.
 pub(crate) fn add_headers(headers: &mut HeaderMap, user_agent: &HeaderValue) -> bool {
-    if !headers.contains_key(USER_AGENT) {
+    // Looked at before anything is added: there mostly is nothing to look through.
+    let [has_agent, has_accept, has_codings, has_range] =
+        [USER_AGENT, ACCEPT, ACCEPT_ENCODING, RANGE].map(|name| headers.contains_key(name));
+    if !has_agent {
         headers.insert(USER_AGENT, user_agent.clone());
     }
-    if !headers.contains_key(ACCEPT) {
+    if !has_accept {
         headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
     }
     // Who asks for codings gets the bytes as they are on the wire, and part of a coded body is of
     // no use to anybody.
-    if headers.contains_key(ACCEPT_ENCODING) || headers.contains_key(RANGE) {
+    if has_codings || has_range {
         return false;
     }
     if let Some(codings) = decode::accept_encoding() {
@@ -64,6 +67,10 @@ pub(crate) fn add_headers(headers: &mut HeaderMap, user_agent: &HeaderValue) -> 
 /// for a protocol that we would not understand (RFC 9112 §6, RFC 9110 §7.8), or that are meant for
 /// somebody else.
 pub(crate) fn check_headers(headers: &HeaderMap, length: Option<u64>) -> Result<()> {
+    // As most requests have none of their own.
+    if headers.is_empty() {
+        return Ok(());
+    }
     let invalid = |why: &'static str| Err(Error::new(ErrorKind::InvalidRequest, why));
     if headers.contains_key(TRANSFER_ENCODING) {
         return invalid("Transfer-Encoding is ours to set: it follows from the payload");
