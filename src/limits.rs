@@ -2,12 +2,10 @@
 
 use std::time::Duration;
 
-pub(crate) use alarm::Alarm;
 pub(crate) use deadline::{Clock, Deadline, Elapsed};
 pub use profile::Limits;
 pub(crate) use request::Exceeded;
 
-mod alarm;
 mod app_engine;
 mod deadline;
 mod profile;

@@ -118,7 +118,6 @@ const ROOMS: &[&str] = &[
     "limits/app_engine",
     "limits/profile",
     "limits/deadline",
-    "limits/alarm",
     "limits",
     "timings",
     "tls/demand",

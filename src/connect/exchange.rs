@@ -69,9 +69,8 @@ impl Lease {
             let answered = match checked.and_then(|()| self.begin(&mut request)) {
                 Ok(Sender::Http1(mut connection)) => {
                     let sending = pin!(connection.sender.try_send_request(request));
-                    let alarm = &mut connection.alarm;
-                    let outcome = deadline.run_by(alarm, Phase::FirstByte, sending).await;
                     self.open.sender = Some(Sender::Http1(connection));
+                    let outcome = deadline.run(Phase::FirstByte, sending).await;
                     self.answered(outcome, before)
                 }
                 Ok(Sender::Http2(mut connection)) => {

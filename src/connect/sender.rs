@@ -15,7 +15,7 @@ use super::keep::Ping;
 use super::outgoing::Outgoing;
 use super::{Connected, Stream};
 use crate::error::{Error, ErrorKind, Result};
-use crate::limits::{self, Alarm, Deadline};
+use crate::limits::{self, Deadline};
 use crate::timings::Phase;
 use crate::tls::TlsStream;
 
@@ -30,8 +30,6 @@ pub(super) enum Sender {
 pub(super) struct Http1 {
     pub(super) sender: http1::SendRequest<Outgoing>,
     pub(super) driver: AbortHandle,
-    /// For one request after the other.
-    pub(super) alarm: Alarm,
     /// Gone with this, the driver has [`limits::FAREWELL`] to end.
     _held: Held,
 }
@@ -101,7 +99,6 @@ impl Sender {
             Ok(Self::Http1(Http1 {
                 sender,
                 driver: driver.abort_handle(),
-                alarm: Alarm::default(),
                 _held: held,
             }))
         }

@@ -2,13 +2,12 @@
 
 use std::fmt;
 use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Alarm;
 use crate::timings::{Phase, Timings};
 
 /// When a fetch has to be over, and which clock says so.
@@ -87,20 +86,6 @@ impl Deadline {
         tokio::time::timeout_at(self.ends, pin!(future))
             .await
             .map_err(|_| self.elapsed(phase))
-    }
-
-    /// The same, of a clock that was just seen not to have ended, with a timer that is there.
-    pub(crate) async fn run_by<F: Future>(
-        &self,
-        alarm: &mut Alarm,
-        phase: Phase,
-        mut future: Pin<&mut F>,
-    ) -> Result<F::Output, Elapsed> {
-        poll_fn(|cx| match future.as_mut().poll(cx) {
-            Poll::Ready(output) => Poll::Ready(Ok(output)),
-            Poll::Pending => alarm.poll(self.ends, cx).map(|()| Err(self.elapsed(phase))),
-        })
-        .await
     }
 
     /// The same, and what it took is added to the phase, however it ended.
