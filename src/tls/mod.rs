@@ -69,6 +69,7 @@ pub use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 
 mod alternative;
 pub(crate) mod callbacks;
+mod candidates;
 pub(crate) mod certificate;
 mod crl;
 mod crls;

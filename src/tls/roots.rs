@@ -6,7 +6,7 @@
 //! one by one (the files of a folder, the platform's own) is taken as far as it can be used, and
 //! the rest is listed in [`RootStore::skipped`].
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::fmt;
 use std::io::Read;
@@ -207,28 +207,21 @@ impl RootStore {
         for (anchor, trusted) in other.0.anchors.iter().zip(&other.0.trusted) {
             let der = anchor.certificate().certificate_der();
             if held.known.insert(der.clone()) {
-                held.anchors.push(anchor.clone());
-                held.trusted.push(trusted.clone());
+                held.push(anchor.clone(), trusted.clone());
             }
         }
         held.skipped.extend_from_slice(&other.0.skipped);
         self
     }
 
-    /// The anchors as webpki takes them, in the same order.
-    pub(crate) fn trust_anchors(&self) -> &[TrustAnchor<'static>] {
-        &self.0.trusted
+    /// The places of the anchors whose subject is this name in DER.
+    pub(super) fn named(&self, name: &[u8]) -> &[usize] {
+        self.0.by_subject.get(name).map_or(&[], Vec::as_slice)
     }
 
-    /// The anchor that stands behind an element of [`trust_anchors`](Self::trust_anchors), told by
-    /// its address: renewed roots share name and key, so those do not tell which it was.
-    pub(crate) fn anchor_of(&self, trusted: &TrustAnchor<'_>) -> Option<&Anchor> {
-        let index = self
-            .0
-            .trusted
-            .iter()
-            .position(|ours| std::ptr::eq(ours, trusted))?;
-        self.0.anchors.get(index)
+    /// The anchor at a place, and the same as webpki takes it.
+    pub(super) fn at(&self, place: usize) -> Option<(&Anchor, &TrustAnchor<'static>)> {
+        Some((self.0.anchors.get(place)?, self.0.trusted.get(place)?))
     }
 
     /// A source that was named: nothing in it may be broken.
@@ -296,6 +289,8 @@ fn once(
 struct Held {
     anchors: Vec<Anchor>,
     trusted: Vec<TrustAnchor<'static>>,
+    /// The indices of those of one subject, by its DER.
+    by_subject: HashMap<Box<[u8]>, Vec<usize>>,
     known: HashSet<CertificateDer<'static>>,
     skipped: Vec<Skipped>,
 }
@@ -376,9 +371,16 @@ impl Held {
         let certificate = Certificate::read(der.clone())
             .map_err(|error| Problem::NotAnAnchor(error.to_string()))?;
         self.known.insert(der);
-        self.trusted.push(trusted);
-        self.anchors.push(Anchor::new(certificate, source.clone()));
+        self.push(Anchor::new(certificate, source.clone()), trusted);
         Ok(())
+    }
+
+    fn push(&mut self, anchor: Anchor, trusted: TrustAnchor<'static>) {
+        let subject = anchor.certificate().subject_der();
+        let places = self.by_subject.entry(subject.into()).or_default();
+        places.push(self.anchors.len());
+        self.anchors.push(anchor);
+        self.trusted.push(trusted);
     }
 
     fn add_platform(&mut self, store: platform::Store) {
@@ -452,7 +454,6 @@ mod tests {
     use super::*;
 
     struct Ca {
-        name: &'static str,
         der: Vec<u8>,
         pem: String,
         key: KeyPair,
@@ -465,7 +466,6 @@ mod tests {
         let key = KeyPair::generate().unwrap();
         let certificate = params.self_signed(&key).unwrap();
         Ca {
-            name,
             der: certificate.der().to_vec(),
             pem: certificate.pem(),
             key,
@@ -549,8 +549,8 @@ mod tests {
         assert_eq!(subjects(&both), ["CN=a", "CN=b", "CN=c"]);
         assert_eq!(sources(&both), ["bytes", "reader", file.to_str().unwrap()]);
         assert_eq!(both.skipped(), second.skipped());
-        let trusted = [first.trust_anchors(), &second.trust_anchors()[1..]].concat();
-        assert_eq!(both.trust_anchors(), trusted);
+        let trusted = [&first.0.trusted[..], &second.0.trusted[1..]].concat();
+        assert_eq!(both.0.trusted, trusted);
         assert_eq!((first.len(), second.len()), (2, 2));
         assert_eq!(second.skipped().len(), 1);
     }
@@ -560,34 +560,6 @@ mod tests {
         let first = RootStore::empty().add_pem(ca("a").pem).unwrap();
         let second = first.clone().add_pem(ca("b").pem).unwrap();
         assert_eq!((first.len(), second.len()), (1, 2));
-    }
-
-    #[test]
-    fn an_anchor_is_found_again_by_address_alone() {
-        // A renewed root: another certificate with the same name and key.
-        let old = ca("root");
-        let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, old.name);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.serial_number = Some(7.into());
-        let renewed = params.self_signed(&old.key).unwrap();
-        let store = RootStore::empty()
-            .add_der(&old.der)
-            .unwrap()
-            .add_der(renewed.der())
-            .unwrap();
-
-        let trusted = store.trust_anchors();
-        assert_eq!(trusted[0], trusted[1]);
-        assert_eq!(
-            store.anchor_of(&trusted[0]).unwrap().certificate().der(),
-            old.der
-        );
-        assert_eq!(
-            store.anchor_of(&trusted[1]).unwrap().certificate().der(),
-            &**renewed.der()
-        );
-        assert!(store.anchor_of(&trusted[0].clone()).is_none());
     }
 
     #[test]
@@ -713,7 +685,7 @@ mod tests {
         let all = add(&[&b.der, &a.der, &c.der, &b.der]).unwrap();
         assert_eq!(subjects(&all), ["CN=a", "CN=b", "CN=c"]);
         assert_eq!(subjects(&add(&[&b.der]).unwrap()), ["CN=a", "CN=b"]);
-        assert_eq!(all.trust_anchors().len(), 3);
+        assert_eq!(all.0.trusted.len(), 3);
 
         let key = b.key.serialize_der();
         for (parts, expected) in [
@@ -946,7 +918,7 @@ mod tests {
         let store = RootStore::mozilla();
         assert_eq!(store.len(), webpki_root_certs::TLS_SERVER_ROOT_CERTS.len());
         assert_eq!(store.skipped(), []);
-        assert_eq!(store.trust_anchors().len(), store.len());
+        assert_eq!(store.0.trusted.len(), store.len());
         assert_eq!(sources(&store)[0], "mozilla");
     }
 }

@@ -8,6 +8,7 @@ use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::{CertificateDer, SignatureVerificationAlgorithm, UnixTime};
 use webpki::{EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeIdIter, KeyUsage, VerifiedPath};
 
+use super::candidates::Candidates;
 use super::certificate::Certificate;
 use super::memo::Remembering;
 use super::path::Path;
@@ -26,6 +27,7 @@ pub(super) struct Search<'a> {
     /// The same, read when first needed; `None` if that cannot be done.
     issuers: Vec<OnceCell<Option<Certificate>>>,
     ways: Ways<'a>,
+    anchors: Candidates<'a>,
     roots: &'a RootStore,
     readings: &'a Readings,
     accepted: WebPkiSupportedAlgorithms,
@@ -53,12 +55,15 @@ impl<'a> Search<'a> {
         accepted: WebPkiSupportedAlgorithms,
         remembering: Vec<Remembering<'a>>,
     ) -> Self {
+        let ways = Ways::through(issuers_der);
+        let names = [leaf.issuer_der()].into_iter().chain(ways.issuer_names());
         Self {
+            anchors: Candidates::named(roots, names),
             leaf,
             leaf_der,
             issuers_der,
             issuers: issuers_der.iter().map(|_| OnceCell::new()).collect(),
-            ways: Ways::through(issuers_der),
+            ways,
             roots,
             readings,
             accepted,
@@ -135,7 +140,7 @@ impl<'a> Search<'a> {
         take: &dyn Fn(&VerifiedPath<'_>) -> Result<(), webpki::Error>,
     ) -> Result<(), webpki::Error> {
         let leaf = EndEntityCert::try_from(self.leaf_der)?;
-        let anchors = self.roots.trust_anchors();
+        let anchors = self.anchors.trust_anchors();
         leaf.verify_for_usage(
             algorithms,
             anchors,
@@ -168,7 +173,7 @@ impl<'a> Search<'a> {
             let issuer = index.and_then(|index| self.issuer(index));
             certificates.push(issuer.ok_or(webpki::Error::UnknownIssuer)?.clone());
         }
-        let anchor = self.roots.anchor_of(path.anchor());
+        let anchor = self.anchors.anchor_of(path.anchor());
         Ok(Path {
             certificates,
             anchor: anchor.ok_or(webpki::Error::UnknownIssuer)?.clone(),

@@ -37,6 +37,11 @@ impl<'a> Ways<'a> {
         ders.map(CertificateDer::from).collect()
     }
 
+    /// Whom they name as their issuers, in DER.
+    pub(super) fn issuer_names(&self) -> impl Iterator<Item = &'a [u8]> {
+        self.steps.iter().map(|step| step.issuer)
+    }
+
     /// Whether all ways up from a certificate of this issuer can be gone by reading no more than
     /// [`MAX_READ`].
     pub(super) fn can_be_gone(&self, issuer: &[u8]) -> bool {
