@@ -31,6 +31,10 @@ impl<'a> Candidates<'a> {
         Self { anchors, trusted }
     }
 
+    pub(super) fn anchors(&self) -> impl Iterator<Item = &'a Anchor> {
+        self.anchors.iter().copied()
+    }
+
     pub(super) fn trust_anchors(&self) -> &[TrustAnchor<'a>] {
         &self.trusted
     }

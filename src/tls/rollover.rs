@@ -21,7 +21,6 @@ use x509_cert::ext::pkix::BasicConstraints;
 
 use super::certificate::Certificate;
 use super::path::Path;
-use super::roots::RootStore;
 use super::signature::Signed;
 
 /// The CAs that have several keys, among those that a peer presented.
@@ -56,7 +55,7 @@ impl<'a> Rollover<'a> {
     pub(super) fn among(
         leaf: &'a Certificate,
         presented: impl Iterator<Item = &'a Certificate>,
-        roots: &'a RootStore,
+        roots: impl Iterator<Item = &'a Certificate>,
         accepted: WebPkiSupportedAlgorithms,
         moment: UnixTime,
     ) -> Option<Self> {
@@ -71,7 +70,6 @@ impl<'a> Rollover<'a> {
                 kind.push(each);
             }
         }
-        let roots = roots.anchors().map(|anchor| anchor.certificate());
         let elders: Vec<_> = issuers.iter().copied().chain(roots).collect();
         let checks = Checks(Cell::new(MAX_SIGNATURE_CHECKS));
         let ways = ways_up(&newer, &elders, &checks, accepted)?;

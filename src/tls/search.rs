@@ -9,7 +9,7 @@ use rustls::pki_types::{CertificateDer, SignatureVerificationAlgorithm, UnixTime
 use webpki::{EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeIdIter, KeyUsage, VerifiedPath};
 
 use super::candidates::Candidates;
-use super::certificate::Certificate;
+use super::certificate::{Anchor, Certificate};
 use super::memo::Remembering;
 use super::path::Path;
 use super::readings::Readings;
@@ -28,7 +28,6 @@ pub(super) struct Search<'a> {
     issuers: Vec<OnceCell<Option<Certificate>>>,
     ways: Ways<'a>,
     anchors: Candidates<'a>,
-    roots: &'a RootStore,
     readings: &'a Readings,
     accepted: WebPkiSupportedAlgorithms,
     /// The same, which look into a memo first.
@@ -64,7 +63,6 @@ impl<'a> Search<'a> {
             issuers_der,
             issuers: issuers_der.iter().map(|_| OnceCell::new()).collect(),
             ways,
-            roots,
             readings,
             accepted,
             remembering,
@@ -114,7 +112,8 @@ impl<'a> Search<'a> {
         });
         if best.borrow().is_none() && result.as_ref().is_err_and(leaves_hope) {
             let (issuers, algorithms) = (self.issuers(), self.accepted);
-            let rollover = Rollover::among(self.leaf, issuers, self.roots, algorithms, moment);
+            let roots = self.roots();
+            let rollover = Rollover::among(self.leaf, issuers, roots, algorithms, moment);
             if let Some(rollover) = rollover {
                 let (algorithms, issuers) = (rollover.algorithms(), rollover.issuers());
                 // It knows whose the signatures are: what it says now is nearer to the truth.
@@ -156,6 +155,11 @@ impl<'a> Search<'a> {
     /// What was presented beside the leaf, as far as it can be read.
     pub(super) fn issuers(&self) -> impl Iterator<Item = &Certificate> {
         (0..self.issuers_der.len()).filter_map(|index| self.issuer(index))
+    }
+
+    /// The roots that are asked for by what was presented.
+    pub(super) fn roots(&self) -> impl Iterator<Item = &'a Certificate> {
+        self.anchors.anchors().map(Anchor::certificate)
     }
 
     fn issuer(&self, index: usize) -> Option<&Certificate> {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 
-use super::certificate::{Anchor, Certificate};
+use super::certificate::Certificate;
 use super::crypto;
 use super::diagnose::{
     Pathless, expired, expires_soon, its_issuer, not_yet_valid, unusable_key, wrong_purpose,
@@ -261,16 +261,10 @@ impl Judge {
         error: &webpki::Error,
         now: UnixTime,
     ) -> Reason {
-        let issuers: Vec<_> = search.issuers().cloned().collect();
-        let is_asked_for = |root: &&Certificate| {
-            let mut chain = [leaf].into_iter().chain(&issuers);
-            chain.any(|each| each.issuer_der() == root.subject_der())
-        };
-        let roots = self.roots.anchors().map(Anchor::certificate);
         let pathless = Pathless {
             leaf,
-            roots: roots.filter(is_asked_for).cloned().collect(),
-            issuers,
+            roots: search.roots().cloned().collect(),
+            issuers: search.issuers().cloned().collect(),
             algorithms: self.algorithms,
         };
         pathless.explain(error.clone(), now)
