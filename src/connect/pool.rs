@@ -130,6 +130,7 @@ impl Pool {
                     }
                 }
             }
+            now = Instant::now();
         }
     }
 
