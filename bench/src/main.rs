@@ -7,6 +7,7 @@ mod folder;
 mod order;
 mod pki;
 mod report;
+mod scale;
 mod server;
 mod servers;
 mod setup;
@@ -36,6 +37,10 @@ fn main() -> Result<()> {
     {
         Some(("child", rest)) => child::run(&Order::read(rest.iter().cloned())?, begun),
         Some(("serve", rest)) => servers::run(&Kind::read(rest)?),
+        Some(("scale", rest)) => {
+            scale::run(rest);
+            Ok(())
+        }
         Some(("-h" | "--help", _)) => {
             println!("{}", help());
             Ok(())
@@ -106,9 +111,8 @@ fn run(asked: &Asked) -> Result<()> {
     }
     if all {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("RESULTS.md");
-        // The section on scale goes between these and the method.
-        let scale = "";
-        fs::write(&path, report::whole(&bench, &sections, scale, &missing)?)?;
+        let scale = scale::section("");
+        fs::write(&path, report::whole(&bench, &sections, &scale, &missing)?)?;
         println!("{}", path.display());
     } else {
         print(&sections, &missing);
@@ -135,6 +139,7 @@ fn help() -> String {
 
 const HELP: &str = "\
 urlfetch-bench [--rounds N] [--ms N] [PART...]
+urlfetch-bench scale [WORD]
 
 Without a part all are run, and bench/RESULTS.md is written; a part is printed only.
 
