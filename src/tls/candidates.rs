@@ -56,7 +56,8 @@ fn borrowed<'a>(own: &'a TrustAnchor<'static>) -> TrustAnchor<'a> {
     }
 }
 
-#[cfg(all(test, feature = "lab"))]
+#[cfg(test)]
+#[cfg(feature = "lab")]
 mod tests {
     use rcgen::{
         BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, KeyPair, SerialNumber,
