@@ -53,6 +53,8 @@ fn main() -> Result<()> {
 struct Asked {
     /// All, if none is named.
     parts: Vec<&'static Part>,
+    /// Parts of all that are not wanted this time, which the results say.
+    without: Vec<String>,
     rounds: usize,
     time: Duration,
 }
@@ -61,6 +63,7 @@ impl Asked {
     fn read(words: &[String]) -> Result<Self> {
         let mut asked = Self {
             parts: Vec::new(),
+            without: Vec::new(),
             rounds: 7,
             time: Duration::from_secs(1),
         };
@@ -73,6 +76,10 @@ impl Asked {
                     let ms = number().ok_or("--ms NUMBER")?;
                     asked.time = Duration::from_millis(ms as u64);
                 }
+                "--without" => {
+                    let part = words.next().ok_or("--without PART")?;
+                    asked.without.push(part.clone());
+                }
                 word => {
                     let part = PARTS.iter().find(|part| part.name == word);
                     asked
@@ -82,6 +89,22 @@ impl Asked {
             }
         }
         Ok(asked)
+    }
+}
+
+impl Asked {
+    fn leaves_out(&self, part: &str) -> bool {
+        self.without.iter().any(|without| without == part)
+    }
+
+    fn outcome(&self, part: &Part, bench: &Bench) -> Result<Section> {
+        if self.leaves_out(part.name) {
+            return Err("It was not wanted this time.".into());
+        }
+        match tool::missing(part.needs) {
+            None => (part.run)(bench),
+            Some(what) => Err(what.into()),
+        }
     }
 }
 
@@ -97,13 +120,11 @@ fn run(asked: &Asked) -> Result<()> {
 
     let (mut sections, mut missing) = (Vec::new(), String::new());
     for part in parts {
-        match tool::missing(part.needs) {
-            None => {
-                eprintln!("{}: {}", part.name, part.about);
-                sections.push((part.run)(&bench)?);
-            }
-            Some(what) => {
-                let line = format!("**Left out: {} ({}).** {what}\n\n", part.name, part.about);
+        eprintln!("{}: {}", part.name, part.about);
+        match asked.outcome(part, &bench) {
+            Ok(section) => sections.push(section),
+            Err(why) => {
+                let line = format!("**Left out: {} ({}).** {why}\n\n", part.name, part.about);
                 eprint!("{line}");
                 missing += &line;
             }
@@ -111,7 +132,10 @@ fn run(asked: &Asked) -> Result<()> {
     }
     if all {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("RESULTS.md");
-        let scale = scale::section("");
+        let scale = match asked.leaves_out("scale") {
+            false => scale::section(""),
+            true => "**Left out: scale.** It was not wanted this time.\n\n".into(),
+        };
         fs::write(&path, report::whole(&bench, &sections, &scale, &missing)?)?;
         println!("{}", path.display());
     } else {
@@ -138,7 +162,7 @@ fn help() -> String {
 }
 
 const HELP: &str = "\
-urlfetch-bench [--rounds N] [--ms N] [PART...]
+urlfetch-bench [--rounds N] [--ms N] [--without PART] [PART...]
 urlfetch-bench scale [WORD]
 
 Without a part all are run, and bench/RESULTS.md is written; a part is printed only.
