@@ -3,6 +3,7 @@
 use super::growth::Shown::{Each, EachMore};
 use super::growth::Unit::{Bytes, Instructions, Nanoseconds};
 use super::growth::{Growth, Row};
+use super::in_flight::fetch;
 use super::meter::{Meter, resident};
 use super::world::{World, current_thread};
 
@@ -13,59 +14,31 @@ pub(crate) fn growths() -> Vec<Growth> {
             title: "bytes of a body",
             sizes: &[1 << 10, 64 << 10, 1 << 20, 16 << 20, 64 << 20],
             rows: vec![
-                Row::new(
-                    "each, by `bytes()`",
-                    Nanoseconds,
-                    Each,
-                    |meter, world, bytes| {
-                        whole(
-                            meter,
-                            world,
-                            &world.http1(&format!("/bytes/{bytes}")),
-                            bytes,
-                        );
-                    },
-                ),
-                Row::new(
-                    "each, by `bytes()`",
-                    Instructions,
-                    Each,
-                    |meter, world, bytes| {
-                        whole(
-                            meter,
-                            world,
-                            &world.http1(&format!("/bytes/{bytes}")),
-                            bytes,
-                        );
-                    },
-                ),
+                Row::new("each, by `bytes()`", Nanoseconds, Each, whole_http1),
+                Row::new("each, by `bytes()`", Instructions, Each, whole_http1).to(16 << 20),
                 Row::new(
                     "each, by `chunk()`",
                     Instructions,
                     Each,
                     |meter, world, bytes| {
-                        piece_by_piece(
-                            meter,
-                            world,
-                            &world.http1(&format!("/bytes/{bytes}")),
-                            bytes,
-                        );
+                        piece_by_piece(meter, world, &world.http1(&path("bytes", bytes)), bytes);
                     },
-                ),
+                )
+                .to(16 << 20),
                 Row::new(
                     "each, by `chunk()` over HTTP/2",
                     Instructions,
                     Each,
                     |meter, world, bytes| {
-                        let url = world.http2(&format!("/bytes/{bytes}"));
-                        piece_by_piece(meter, world, &url, bytes);
+                        piece_by_piece(meter, world, &world.http2(&path("bytes", bytes)), bytes);
                     },
-                ),
+                )
+                .to(16 << 20),
             ],
             prepare,
             note: "A copy by `rep movsb` counts as an instruction a byte, which the processor does \
-                   some 32 at once: `bytes()` copies each, and grows its room by doubling it where \
-                   the body is longer than the 1 MiB that is made room for on its server's word.",
+                   some 32 at once. `bytes()` copies each byte, and twice where its room has to grow: \
+                   by doubling, beyond the 1 MiB that is made room for on the server's word.",
         },
         Growth {
             title: "pieces of a body, of one byte each",
@@ -75,59 +48,59 @@ pub(crate) fn growths() -> Vec<Growth> {
                     "each, by `bytes()` over HTTP/1.1",
                     Instructions,
                     EachMore,
-                    |m, w, pieces| {
-                        whole(m, w, &w.http1(&format!("/chunks/{pieces}")), pieces);
-                    },
+                    chunks_http1,
                 )
                 .to(10_000),
                 Row::new(
                     "each, by `bytes()` over HTTP/1.1",
                     Nanoseconds,
                     EachMore,
-                    |m, w, pieces| {
-                        whole(m, w, &w.http1(&format!("/chunks/{pieces}")), pieces);
-                    },
+                    chunks_http1,
                 ),
                 Row::new(
                     "each, by `bytes()` over HTTP/2",
                     Nanoseconds,
                     EachMore,
-                    |m, w, pieces| {
-                        whole(m, w, &w.http2(&format!("/chunks/{pieces}")), pieces);
+                    |meter, world, pieces| {
+                        whole(meter, world, &world.http2(&path("chunks", pieces)), pieces);
                     },
                 )
                 .to(10_000),
-                Row::new(
-                    "each, kept as it came from `chunk()`",
-                    Bytes,
-                    Each,
-                    |meter, world, pieces| {
-                        let (client, runtime) = (world.client().build().unwrap(), current_thread());
-                        let url = world.http1(&format!("/chunks/{pieces}"));
-                        runtime.block_on(async {
-                            client
-                                .fetch(world.http1("/small"))
-                                .await
-                                .unwrap()
-                                .bytes()
-                                .await
-                                .unwrap();
-                            let before = resident();
-                            let mut body = client.fetch(url.as_str()).await.unwrap().into_body();
-                            let mut kept = Vec::new();
-                            while let Some(piece) = body.chunk().await.unwrap() {
-                                kept.push(piece);
-                            }
-                            meter.grew(before);
-                        });
-                    },
-                )
-                .from(10_000),
+                Row::new("each, kept as it came from `chunk()`", Bytes, Each, kept).from(10_000),
             ],
             prepare,
-            note: "",
+            note: "Over HTTP/1.1 hyper hands the pieces on one by one, and each wakes who reads. What \
+                   is kept holds on to what was read from the connection with it, which is shared.",
         },
     ]
+}
+
+fn whole_http1(meter: &Meter, world: &World, bytes: usize) {
+    whole(meter, world, &world.http1(&path("bytes", bytes)), bytes);
+}
+
+fn chunks_http1(meter: &Meter, world: &World, pieces: usize) {
+    whole(meter, world, &world.http1(&path("chunks", pieces)), pieces);
+}
+
+/// What memory grows by, when nothing of a body is let go.
+fn kept(meter: &Meter, world: &World, pieces: usize) {
+    let (client, runtime) = (world.client().build().unwrap(), current_thread());
+    let url = world.http1(&path("chunks", pieces));
+    runtime.block_on(async {
+        fetch(client.clone(), world.http1("/small")).await;
+        let before = resident();
+        let mut body = client.fetch(url.as_str()).await.unwrap().into_body();
+        let mut kept = Vec::new();
+        while let Some(piece) = body.chunk().await.unwrap() {
+            kept.push(piece);
+        }
+        meter.grew(before);
+    });
+}
+
+fn path(word: &str, number: usize) -> String {
+    format!("/{word}/{number}")
 }
 
 fn whole(meter: &Meter, world: &World, url: &str, bytes: usize) {

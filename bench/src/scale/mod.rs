@@ -71,6 +71,6 @@ which they grow: the slope of their logarithm over that of the size, by least sq
 and between the last two (\"at last\"). It is linear where it is what \"linear\" says: 1 of a figure
 for all, 0 of a figure for each, or of one request while so many are there. Above that it is worse,
 below it there is a part that does not grow. Instructions, without a unit, are those of user space,
-by callgrind; times are the processor's, kernel included, the least of three runs; bytes are what the
+by callgrind; times are the processor's, kernel included, the least of three runs, or one run from 10,000 up; bytes are what the
 process grew by. What is left empty is lost in noise, or takes callgrind minutes.
 ";

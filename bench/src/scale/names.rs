@@ -70,7 +70,7 @@ pub(crate) fn growths() -> Vec<Growth> {
             sizes: &[1, 4, 16, 62],
             rows: vec![good()],
             prepare: |world, others| beside(world, others, |n| mint::root(&format!("CA {n}"))),
-            note: "",
+            note: "webpki reads all that was presented at each step of a path.",
         },
         Growth {
             title: "certificates presented of the issuer's name and other keys, before its own",
@@ -81,8 +81,10 @@ pub(crate) fn growths() -> Vec<Growth> {
                     mint::below(&mint::root(ELSEWHERE), ISSUER)
                 })
             },
-            note: "Each is tried: its key does not fit, and it leads nowhere. More than 64 \
-                   certificates are refused before anything is read, as are more ways than 2 MiB.",
+            note: "Worse than linear: each is tried and leads nowhere, and at each of them webpki reads \
+                   again all that was presented. It is bounded: more than 64 certificates or 256 KiB \
+                   of them, or more than 2 MiB to read on all ways, are refused before anything is \
+                   tried.",
         },
     ]
 }
