@@ -32,8 +32,8 @@ pub(crate) struct Pool {
 
 #[derive(Debug, Default)]
 struct Hosts {
-    /// By target, so that nothing is cloned to look one up; and by runtime, of which there are few.
-    by_target: HashMap<Endpoint, Vec<(Id, Arc<Host>)>>,
+    /// By endpoint, so that nothing is cloned to look one up; and by runtime, of which there are few.
+    by_endpoint: HashMap<Endpoint, Vec<(Id, Arc<Host>)>>,
     count: usize,
     sweep_at: usize,
     swept: Option<Instant>,
@@ -204,12 +204,12 @@ async fn until_granted(
 
 impl Hosts {
     fn get(&self, target: &Endpoint, runtime: Id) -> Option<&Arc<Host>> {
-        let mut hosts = self.by_target.get(target)?.iter();
+        let mut hosts = self.by_endpoint.get(target)?.iter();
         hosts.find_map(|(id, host)| (*id == runtime).then_some(host))
     }
 
     fn insert(&mut self, target: Endpoint, runtime: Id, host: Arc<Host>) {
-        self.by_target
+        self.by_endpoint
             .entry(target)
             .or_default()
             .push((runtime, host));
@@ -217,8 +217,8 @@ impl Hosts {
     }
 
     fn all(&self) -> impl Iterator<Item = (&Endpoint, &Arc<Host>)> {
-        let by_target = self.by_target.iter();
-        by_target.flat_map(|(target, hosts)| hosts.iter().map(move |(_, host)| (target, host)))
+        let by_endpoint = self.by_endpoint.iter();
+        by_endpoint.flat_map(|(target, hosts)| hosts.iter().map(move |(_, host)| (target, host)))
     }
 
     /// Lets go of hosts without an open connection when they have become many, and of connections
@@ -229,11 +229,11 @@ impl Hosts {
         if self.count < self.sweep_at && now - swept < interval {
             return;
         }
-        self.by_target.retain(|_, hosts| {
+        self.by_endpoint.retain(|_, hosts| {
             hosts.retain(|(_, host)| host.is_in_use(now));
             !hosts.is_empty()
         });
-        self.count = self.by_target.values().map(Vec::len).sum();
+        self.count = self.by_endpoint.values().map(Vec::len).sum();
         self.sweep_at = (2 * self.count).max(MIN_SWEEP);
         self.swept = Some(now);
     }
