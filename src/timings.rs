@@ -2,6 +2,7 @@
 //! bytes went each way.
 
 use std::fmt;
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -102,13 +103,13 @@ impl fmt::Display for Phase {
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Timings {
-    queued: Option<Duration>,
-    dns: Option<Duration>,
-    connect: Option<Duration>,
-    tls: Option<Duration>,
-    first_byte: Option<Duration>,
-    body: Option<Duration>,
-    total: Duration,
+    queued: Spent,
+    dns: Spent,
+    connect: Spent,
+    tls: Spent,
+    first_byte: Spent,
+    body: Spent,
+    total: Spent,
     moved: Moved,
     connection_reused: bool,
     tls_resumed: Option<bool>,
@@ -120,41 +121,41 @@ impl Timings {
     /// before, for a place among the calls of a
     /// [`UrlFetchService`](crate::appengine::UrlFetchService), or for the roots to be loaded.
     pub fn queued(&self) -> Option<Duration> {
-        self.queued
+        self.queued.get()
     }
 
     /// Time spent finding addresses: the host's, or a proxy's, or both where it speaks SOCKS 5 and is
     /// given addresses.
     pub fn dns(&self) -> Option<Duration> {
-        self.dns
+        self.dns.get()
     }
 
     /// Time spent opening TCP connections, and tunnels through proxies.
     pub fn connect(&self) -> Option<Duration> {
-        self.connect
+        self.connect.get()
     }
 
     /// Time spent in TLS handshakes, with proxies too.
     pub fn tls(&self) -> Option<Duration> {
-        self.tls
+        self.tls.get()
     }
 
     /// Time from handing a request to its connection until its response head was read.
     pub fn first_byte(&self) -> Option<Duration> {
-        self.first_byte
+        self.first_byte.get()
     }
 
     /// Time from the head of a response until the last piece of its body was read, with the pauses
     /// of whoever reads it; `None` where there is no body, or none has been read yet. What was read
     /// off the bodies of redirects, to save their connections, is in it.
     pub fn body(&self) -> Option<Duration> {
-        self.body
+        self.body.get()
     }
 
     /// All the time from the start of the fetch, which is that of its deadline, to the moment these
     /// timings stand for.
     pub fn total(&self) -> Duration {
-        self.total
+        self.total.get().unwrap_or_default()
     }
 
     /// Bytes of requests that were sent by then.
@@ -188,26 +189,26 @@ impl Timings {
             (Phase::FirstByte, self.first_byte),
             (Phase::Body, self.body),
         ];
-        let happened = |(phase, spent): (Phase, Option<Duration>)| Some((phase, spent?));
+        let happened = |(phase, spent): (Phase, Spent)| Some((phase, spent.get()?));
         phases.into_iter().filter_map(happened)
     }
 
     /// Adds `spent` to a phase.
     pub(crate) fn add(&mut self, phase: Phase, spent: Duration) {
-        let slot = match phase {
-            Phase::Queued => &mut self.queued,
-            Phase::Dns => &mut self.dns,
-            Phase::Connect => &mut self.connect,
-            Phase::Tls => &mut self.tls,
-            Phase::FirstByte => &mut self.first_byte,
-            Phase::Body => &mut self.body,
-        };
-        *slot = Some(slot.unwrap_or_default().saturating_add(spent));
+        match phase {
+            Phase::Queued => self.queued.add(spent),
+            Phase::Dns => self.dns.add(spent),
+            Phase::Connect => self.connect.add(spent),
+            Phase::Tls => self.tls.add(spent),
+            Phase::FirstByte => self.first_byte.add(spent),
+            Phase::Body => self.body.add(spent),
+        }
     }
 
     /// They stand for the moment `total` after the start.
     pub(crate) fn set_total(&mut self, total: Duration) {
-        self.total = total;
+        self.total = Spent::default();
+        self.total.add(total);
     }
 
     /// Of what began then and has failed now.
@@ -231,7 +232,7 @@ impl Timings {
     /// These `spent` later, in which a body was read.
     pub(crate) fn with_body(mut self, spent: Duration) -> Self {
         self.add(Phase::Body, spent);
-        self.total = self.total.saturating_add(spent);
+        self.total.add(spent);
         self
     }
 
@@ -240,7 +241,7 @@ impl Timings {
         for (phase, spent) in earlier.phases() {
             self.add(phase, spent);
         }
-        self.total = self.total.saturating_add(earlier.total);
+        self.total.add(earlier.total());
         self.with_moved(earlier.moved)
     }
 }
@@ -248,7 +249,7 @@ impl Timings {
 /// One line: the total, the phases that happened, the bytes, and what was reused.
 impl fmt::Display for Timings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "total {}", Shown(self.total))?;
+        write!(f, "total {}", Shown(self.total()))?;
         for (index, (phase, spent)) in self.phases().enumerate() {
             let before = if index == 0 { ": " } else { ", " };
             write!(f, "{before}{phase} {}", Shown(spent))?;
@@ -261,6 +262,31 @@ impl fmt::Display for Timings {
             (false, Some(false)) => f.write_str("; new connection, full handshake"),
             (false, None) => Ok(()),
         }
+    }
+}
+
+/// How long something took, if it happened: 584 years at most, in half of what an
+/// `Option<Duration>` takes. It is in every response and every error, and moves with them.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+struct Spent(
+    /// Nanoseconds, and one more.
+    Option<NonZeroU64>,
+);
+
+impl Spent {
+    fn get(self) -> Option<Duration> {
+        self.0.map(|spent| Duration::from_nanos(spent.get() - 1))
+    }
+
+    fn add(&mut self, more: Duration) {
+        let more = u64::try_from(more.as_nanos()).unwrap_or(u64::MAX);
+        self.0 = self.0.or(NonZeroU64::new(1)).map(|spent| spent.saturating_add(more));
+    }
+}
+
+impl fmt::Debug for Spent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.get().fmt(f)
     }
 }
 
@@ -340,7 +366,7 @@ pub(crate) mod tests {
         let first = first.with_moved(moved(1, 20)).with_body(MS);
         let both = second.with_moved(moved(300, 4000)).after(&first);
         assert_eq!(both.dns(), Some(5 * MS));
-        assert_eq!(both.first_byte(), Some(Duration::MAX));
+        assert_eq!(both.first_byte(), Some(Duration::from_nanos(u64::MAX - 1)));
         assert_eq!(both.body(), Some(MS));
         assert_eq!(
             (both.tls(), both.connect(), both.queued()),
