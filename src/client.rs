@@ -197,22 +197,28 @@ impl fmt::Debug for Client {
 /// Runs what has connections and clocks, which belong to the runtime that drives them: there has to
 /// be one, and it has to stay the same. In another the future would wait for a runtime that may
 /// stand still; `sends` says whether by then a request may have gone.
-pub(crate) async fn in_one_runtime<T>(
+pub(crate) fn in_one_runtime<T>(
     mut work: Pin<&mut impl Future<Output = Result<T>>>,
     sends: bool,
-) -> Result<T> {
-    let first = Handle::try_current().map_err(|error| {
-        Error::new(ErrorKind::Config, "a fetch needs a tokio runtime to run in").with_source(error)
-    })?;
-    poll_fn(|cx| match Handle::try_current() {
-        Ok(now) if now.id() == first.id() => work.as_mut().poll(cx),
-        Ok(_) | Err(_) => {
-            let error = Error::new(
-                ErrorKind::Config,
-                "a fetch was begun in one tokio runtime and polled outside of it",
-            );
-            Poll::Ready(Err(error.sent(sends)))
+) -> impl Future<Output = Result<T>> {
+    let mut first = None;
+    poll_fn(move |cx| {
+        let now = Handle::try_current().map(|runtime| runtime.id());
+        match (now, first) {
+            (Ok(now), None) => first = Some(now),
+            (Ok(now), Some(first)) if now == first => {}
+            (Err(error), None) => {
+                let why = "a fetch needs a tokio runtime to run in";
+                return Poll::Ready(Err(Error::new(ErrorKind::Config, why).with_source(error)));
+            }
+            (_, Some(_)) => {
+                let error = Error::new(
+                    ErrorKind::Config,
+                    "a fetch was begun in one tokio runtime and polled outside of it",
+                );
+                return Poll::Ready(Err(error.sent(sends)));
+            }
         }
+        work.as_mut().poll(cx)
     })
-    .await
 }

@@ -1,22 +1,27 @@
 //! One fetch: the loop that turns a request into a response.
+#![expect(
+    clippy::manual_async_fn,
+    reason = "an async fn's future has room for each argument twice, and every fetch has these"
+)]
 
 use std::future::Future;
 use std::ops::ControlFlow;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::time::Duration;
 
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
-use http_body::Body as _;
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
+use http::{Method, StatusCode};
 use tokio::time::Instant;
 
-use crate::body::{Body, Reading};
+use crate::body::{Body, Reader, Reading};
 use crate::client::{Client, Shared, in_one_runtime};
 use crate::connect::outgoing::Outgoing;
-use crate::connect::{Asker, Choice, Endpoint, Exchange, Lease, Wanted};
+use crate::connect::{Answer, Asker, Checkout, Choice, Endpoint, Lease, Pool, Wanted};
 use crate::decode::Decoder;
 use crate::error::{Error, ErrorKind, Result};
-use crate::headers::{add_headers, check_headers};
+use crate::head::Head;
+use crate::headers::{check_headers, codings_are_ours};
 use crate::limits::{self, Clock, Deadline};
 use crate::payload::Payload;
 use crate::redirect;
@@ -28,29 +33,46 @@ use crate::tls::demand::Demand;
 use crate::trace;
 
 impl Client {
-    pub(crate) async fn execute(self, asked: Box<Asked>) -> Result<Response> {
-        let span = match &asked.turn {
-            Some(turn) => turn.span.clone(),
-            None => trace::fetch(&asked.method, asked.target.url()),
-        };
-        let following = pin!(self.follow(asked));
-        let following = pin!(trace::within(&span, following));
-        let outcome = in_one_runtime(following, true).await;
-        match &outcome {
-            Ok(response) => trace::returned(
-                &span,
-                response.status(),
-                response.hops().len(),
-                response.timings(),
-            ),
-            Err(error) => trace::stopped(&span, error),
+    /// Fetches by a client, or by the process-wide one.
+    pub(crate) fn execute(
+        client: Option<Self>,
+        asked: Result<Box<Asked>>,
+    ) -> impl Future<Output = Result<Response>> + Send {
+        async move {
+            let client = match client {
+                Some(client) => client,
+                None => Self::process_wide()?,
+            };
+            let asked = asked?;
+            let scope = match &asked.turn {
+                Some(turn) => turn.scope.clone(),
+                None => trace::fetch(&asked.method, asked.target.url()),
+            };
+            let outcome = {
+                let following = pin!(follow(client.shared(), asked));
+                let following = pin!(trace::within(&scope, following));
+                in_one_runtime(following, true).await
+            };
+            match &outcome {
+                Ok(response) => trace::returned(
+                    &scope,
+                    response.status(),
+                    response.hops().len(),
+                    response.timings(),
+                ),
+                Err(error) => trace::stopped(&scope, error),
+            }
+            outcome
         }
-        outcome
     }
+}
 
-    /// Fetches, and follows redirects.
-    async fn follow(&self, asked: Box<Asked>) -> Result<Response> {
-        let shared = self.shared();
+/// Fetches, and follows redirects.
+fn follow(
+    shared: &Shared,
+    asked: Box<Asked>,
+) -> impl Future<Output = Result<Response>> + Send + use<'_> {
+    async move {
         let mut fetch = Fetch::begin(shared, asked)?;
         loop {
             let exchange = fetch.hop(shared).await;
@@ -72,13 +94,7 @@ struct Fetch {
     demand: Demand,
     deadline: Deadline,
     deadline_is_set: bool,
-    follows: bool,
-    max_redirects: usize,
-    max_response_size: Option<u64>,
-    /// We asked for codings of our own accord, so we undo them.
-    decodes: bool,
-    /// When the present hop began, and where its time goes.
-    began: Instant,
+    /// Where the time of the present hop goes.
     timings: Timings,
     /// Boxed, as most fetches have none.
     earlier: Option<Box<Earlier>>,
@@ -89,6 +105,12 @@ struct Fetch {
 struct Earlier {
     hops: Vec<Hop>,
     timings: Timings,
+}
+
+/// A response whose head has come, and the connection that its body is still on.
+struct Exchange {
+    answer: Answer,
+    lease: Lease,
 }
 
 /// The turn to the next hop, in a box of its own: most fetches make none.
@@ -129,13 +151,6 @@ impl Fetch {
             demand,
             deadline,
             deadline_is_set,
-            follows: options.follow_redirects.unwrap_or(true),
-            max_redirects: options.max_redirects.unwrap_or(shared.limits.max_redirects),
-            max_response_size: options
-                .max_response_size
-                .or(shared.limits.max_response_size),
-            decodes: false,
-            began: deadline.starts(),
             timings,
             earlier: None,
             asked,
@@ -143,153 +158,129 @@ impl Fetch {
     }
 
     /// One request and the head of its response. The timings of an error are the hop's.
-    async fn hop(&mut self, shared: &Shared) -> Result<Exchange> {
-        let admitted = self.asked.target.admit(&shared.limits);
-        let origin = admitted.map_err(|error| error.with_timings(self.stopped()))?;
-        let span = trace::hop(
-            &self.asked.method,
-            self.asked.target.url(),
-            origin.host(),
-            origin.port(),
-        );
-        let trust = &shared.connector.trust;
-        let endpoint = trust.endpoint(origin.clone(), self.demand);
-        let outcome = {
-            let exchanging = pin!(self.exchange(shared, &endpoint));
-            trace::within(&span, exchanging).await
-        };
-        match outcome {
-            Ok(exchange) => {
-                let facts = exchange.lease.facts();
-                trace::answered(
-                    &span,
-                    exchange.head.status,
-                    exchange.head.version,
-                    facts.remote,
-                    facts.verdict(),
-                    || self.timings.with_moved(exchange.lease.moved()),
-                );
-                Ok(exchange)
-            }
-            Err(error) => {
-                let error = error.with_timings(self.stopped());
-                trace::stopped(&span, &error);
-                Err(error)
+    fn hop<'a>(
+        &'a mut self,
+        shared: &'a Shared,
+    ) -> impl Future<Output = Result<Exchange>> + Send + use<'a> {
+        async move {
+            let admitted = self.asked.target.admit(&shared.limits);
+            let origin = admitted.map_err(|error| error.with_timings(self.stopped()))?;
+            let scope = trace::hop(
+                &self.asked.method,
+                self.asked.target.url(),
+                origin.host(),
+                origin.port(),
+            );
+            let endpoint = shared.connector.trust.endpoint(origin.clone(), self.demand);
+            let outcome = {
+                let exchanging = pin!(self.exchange(shared, &endpoint));
+                trace::within(&scope, exchanging).await
+            };
+            match outcome {
+                Ok(exchange) => {
+                    let Exchange { answer, lease } = &exchange;
+                    let facts = lease.facts();
+                    trace::answered(
+                        &scope,
+                        answer.head.status,
+                        answer.head.version,
+                        facts.remote,
+                        facts.verdict(),
+                        || self.timings.with_moved(lease.moved()),
+                    );
+                    Ok(exchange)
+                }
+                Err(error) => {
+                    let error = error.with_timings(self.stopped());
+                    trace::stopped(&scope, &error);
+                    Err(error)
+                }
             }
         }
     }
 
     /// Sends the request, a second time if the first cannot have been acted on.
-    async fn exchange(&mut self, shared: &Shared, target: &Endpoint) -> Result<Exchange> {
-        let wanted = Wanted {
+    fn exchange<'a>(
+        &'a mut self,
+        shared: &'a Shared,
+        endpoint: &'a Endpoint,
+    ) -> impl Future<Output = Result<Exchange>> + Send + use<'a> {
+        async move {
+            let mut outgoing = None;
+            let mut choice = Choice::Any;
+            let mut was_sent = false;
+            loop {
+                let leased = {
+                    let wanted = self.wanted(endpoint);
+                    match shared.pool.checkout(&shared.connector, &wanted, choice) {
+                        Ok(Checkout::Ready(lease)) => Ok(lease),
+                        // Whoever has to wait can wait for a box too.
+                        Ok(Checkout::Waits(way)) => {
+                            let timings = &mut self.timings;
+                            let connector = &shared.connector;
+                            Box::pin(Pool::wait(way, connector, wanted, choice, timings)).await
+                        }
+                        Err(error) => Err(error),
+                    }
+                };
+                let mut lease = leased.map_err(|error| error.sent(was_sent))?;
+                self.timings
+                    .set_connection(lease.is_reused(), lease.facts().tls_resumed());
+                let Some(payload) = outgoing.take().or_else(|| self.outgoing(shared)) else {
+                    return Err(Error::new(
+                        ErrorKind::Payload,
+                        "the payload was a stream and is spent",
+                    )
+                    .sent(true));
+                };
+                let head = Head {
+                    method: &self.asked.method,
+                    target: &self.asked.target,
+                    headers: &self.asked.headers,
+                    user_agent: &shared.user_agent,
+                };
+                let write = move |over_http2| head.with(payload, over_http2);
+                let sending = lease.send(endpoint, &self.deadline, &mut self.timings, write);
+                let failed = match sending.await {
+                    Ok(answer) => {
+                        let spent = answer.came.duration_since(self.began());
+                        self.timings.set_total(spent);
+                        return Ok(Exchange { answer, lease });
+                    }
+                    Err(failed) => failed,
+                };
+                let is_repeatable = self.asked.payload.is_repeatable();
+                let is_idempotent = self.asked.method.is_idempotent();
+                if choice == Choice::NotIdle
+                    || !failed.how.allow_replay(is_idempotent, is_repeatable)
+                {
+                    return Err(failed.error.sent(was_sent));
+                }
+                trace::replayed(&failed.error);
+                shared.pool.count_replay();
+                choice = Choice::NotIdle;
+                was_sent = failed.error.request_was_sent();
+                outgoing = failed.request.map(|request| request.into_body());
+            }
+        }
+    }
+
+    fn wanted<'a>(&self, target: &'a Endpoint) -> Wanted<'a> {
+        Wanted {
             target,
             asker: self.asker,
             deadline: self.deadline,
-        };
-        let mut outgoing = None;
-        let mut choice = Choice::Any;
-        let mut was_sent = false;
-        loop {
-            let lease = shared
-                .pool
-                .checkout(&shared.connector, wanted, choice, &mut self.timings)
-                .await
-                .map_err(|error| error.sent(was_sent))?;
-            let most = shared.limits.max_payload_size;
-            let payload = &mut self.asked.payload;
-            let Some(body) = outgoing.take().or_else(|| payload.outgoing(most)) else {
-                return Err(Error::new(
-                    ErrorKind::Payload,
-                    "the payload was a stream and is spent",
-                )
-                .sent(true));
-            };
-            self.timings
-                .set_connection(lease.is_reused(), lease.facts().tls_resumed());
-            let request = self.request(shared, &lease, body)?;
-            let sent = lease
-                .send(
-                    request,
-                    target.origin().is_https(),
-                    target.demand(),
-                    self.deadline,
-                    &mut self.timings,
-                )
-                .await;
-            let failed = match sent {
-                Ok(exchange) => {
-                    self.timings
-                        .set_total(exchange.came.duration_since(self.began));
-                    return Ok(exchange);
-                }
-                Err(failed) => failed,
-            };
-            let repeatable = self.asked.payload.is_repeatable();
-            if choice == Choice::NotIdle
-                || !failed
-                    .how
-                    .allow_replay(self.asked.method.is_idempotent(), repeatable)
-            {
-                return Err(failed.error.sent(was_sent));
-            }
-            trace::replayed(&failed.error);
-            shared.pool.count_replay();
-            choice = Choice::NotIdle;
-            was_sent = failed.error.request_was_sent();
-            outgoing = failed.request.map(|request| request.into_body());
         }
+    }
+
+    /// The payload, unless it was a stream and is spent.
+    fn outgoing(&mut self, shared: &Shared) -> Option<Outgoing> {
+        self.asked.payload.outgoing(shared.limits.max_payload_size)
     }
 
     /// Where the time of a hop went that ends without a head.
     fn stopped(&self) -> Timings {
-        self.timings.since(self.began)
-    }
-
-    /// The request as it is written on this connection.
-    fn request(
-        &mut self,
-        shared: &Shared,
-        lease: &Lease,
-        body: Outgoing,
-    ) -> Result<Request<Outgoing>> {
-        let asked = &self.asked;
-        // The caller's stay for a redirect or a replay. There is room for those of the response
-        // too, as hyper uses it again.
-        let mut headers = HeaderMap::with_capacity(asked.headers.len() + ADDED);
-        headers.extend(
-            asked
-                .headers
-                .iter()
-                .map(|(name, value)| (name.clone(), value.clone())),
-        );
-        self.decodes = add_headers(&mut headers, &shared.user_agent);
-        let uri = if lease.is_http2() {
-            // RFC 9113 §8.3.1: :authority takes the place of Host.
-            let host = headers.remove(HOST);
-            asked.target.absolute_form(host.as_ref())
-        } else {
-            if !asked.headers.contains_key(HOST) {
-                headers.insert(HOST, asked.target.host().ok_or_else(unwritable)?);
-            }
-            asked.target.origin_form()
-        };
-        match body.size_hint().exact() {
-            // RFC 9110 §8.6: where a payload is expected, its absence is said. hyper leaves
-            // it to us over HTTP/1.1.
-            Some(0) if EXPECT_PAYLOAD.contains(&self.asked.method) => {
-                headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
-            }
-            // Unless asked so, hyper drops the payload of a GET.
-            None if !lease.is_http2() => {
-                headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-            }
-            _ => {}
-        }
-        let mut request = Request::new(body);
-        *request.method_mut() = self.asked.method.clone();
-        *request.uri_mut() = uri.ok_or_else(unwritable)?;
-        *request.headers_mut() = headers;
-        Ok(request)
+        self.timings.since(self.began())
     }
 
     /// What the head of a response means.
@@ -298,13 +289,13 @@ impl Fetch {
         shared: &Shared,
         exchange: Exchange,
     ) -> Result<ControlFlow<Response, Turning<'a>>> {
-        let next = match self.follows {
-            true => self.next(shared, &exchange)?,
-            false => None,
+        let next = match self.asked.options.follow_redirects {
+            None | Some(true) => self.next(shared, &exchange)?,
+            Some(false) => None,
         };
         match next {
             Some(next) => Ok(ControlFlow::Continue(Box::pin(self.turn(exchange, next)))),
-            None => self.respond(exchange).map(ControlFlow::Break),
+            None => self.respond(shared, exchange).map(ControlFlow::Break),
         }
     }
 
@@ -317,12 +308,18 @@ impl Fetch {
             replayable: self.asked.payload.is_repeatable(),
             limits: &shared.limits,
         };
-        let next = redirect::decide(&asked, exchange.head.status, &exchange.head.headers)
-            .map_err(|refused| complete(refused.into()))?;
-        if next.is_some() && self.followed() >= self.max_redirects {
+        let next = redirect::decide(
+            &asked,
+            exchange.answer.head.status,
+            &exchange.answer.head.headers,
+        )
+        .map_err(|refused| complete(refused.into()))?;
+        let options = &self.asked.options;
+        let most = options.max_redirects.unwrap_or(shared.limits.max_redirects);
+        if next.is_some() && self.followed() >= most {
             return Err(complete(Error::new(
                 ErrorKind::TooManyRedirects,
-                match self.max_redirects {
+                match most {
                     0 => String::from("the server sent us on, and no redirect is followed"),
                     most => format!("there were more than {most} redirects"),
                 },
@@ -334,10 +331,8 @@ impl Fetch {
     /// Turns to the next hop.
     async fn turn(&mut self, exchange: Exchange, next: redirect::Next) {
         let Exchange {
-            head,
-            body,
+            answer: Answer { head, body, came },
             lease,
-            came,
         } = exchange;
         trace::redirected(head.status, &next.url);
         let facts = Arc::clone(lease.facts());
@@ -347,11 +342,9 @@ impl Fetch {
             .sooner(Deadline::on(Clock::IdleRead, limits::DISCARD_WAIT));
         let target = std::mem::replace(&mut self.asked.target, Target::of(next.url.clone()));
         let reading = Reading::to_discard(within);
-        let timings = Body::new(body, lease, target.clone(), reading, self.timings, came)
+        let timings = Reader::new(body, lease, target.clone(), reading, self.timings, came)
             .discard(within)
             .await;
-        // The next hop begins where this one ends, so that nothing is lost between them.
-        self.began += timings.total();
         let earlier = self.earlier.get_or_insert_default();
         earlier.timings = timings.after(&earlier.timings);
         earlier.hops.push(Hop {
@@ -368,12 +361,10 @@ impl Fetch {
         self.asked.method = next.method;
     }
 
-    fn respond(&mut self, exchange: Exchange) -> Result<Response> {
+    fn respond(&mut self, shared: &Shared, exchange: Exchange) -> Result<Response> {
         let Exchange {
-            head,
-            body,
+            answer: Answer { head, body, came },
             lease,
-            came,
         } = exchange;
         let mut headers = head.headers;
         let has_body = self.asked.method != Method::HEAD
@@ -381,7 +372,7 @@ impl Fetch {
             && head.status != StatusCode::NOT_MODIFIED;
         // Part of a coded body cannot be decoded (RFC 9110 §14.2).
         let is_whole = head.status != StatusCode::PARTIAL_CONTENT;
-        let decoder = match self.decodes && has_body && is_whole {
+        let decoder = match has_body && is_whole && codings_are_ours(&self.asked.headers) {
             true => Decoder::for_headers(&headers)
                 .map_err(|error| self.of_response(error.into(), &lease))?,
             false => None,
@@ -390,31 +381,41 @@ impl Fetch {
             headers.remove(CONTENT_ENCODING);
             headers.remove(CONTENT_LENGTH);
         }
+        let options = &self.asked.options;
         let reading = Reading {
             decoder,
             deadline: self.deadline,
             deadline_is_set: self.deadline_is_set,
-            max_size: self.max_response_size,
-            allow_truncated: self.asked.options.allow_truncated,
+            max_size: options
+                .max_response_size
+                .or(shared.limits.max_response_size),
+            allow_truncated: options.allow_truncated,
         };
         let timings = self.after_all(self.timings);
         Ok(Response {
             status: head.status,
             version: head.version,
             headers,
-            body: Body::new(
+            body: Body::new(Reader::new(
                 body,
                 lease,
                 self.asked.target.clone(),
                 reading,
                 timings,
                 came,
-            ),
+            )),
             hops: self
                 .earlier
                 .take()
                 .map_or_else(Vec::new, |earlier| earlier.hops),
         })
+    }
+
+    /// When the present hop began: where the one before has ended, so that nothing is lost between
+    /// them.
+    fn began(&self) -> Instant {
+        let earlier = self.earlier.as_ref();
+        self.deadline.starts() + earlier.map_or(Duration::ZERO, |earlier| earlier.timings.total())
     }
 
     /// How many redirects were followed.
@@ -451,19 +452,6 @@ impl Fetch {
     }
 }
 
-fn unwritable() -> Error {
-    Error::new(
-        ErrorKind::InvalidRequest,
-        "the URL or the Host header cannot be written in a request",
-    )
-}
-
-/// Room for what a request has besides the caller's headers.
-const ADDED: usize = 8;
-
-/// Methods whose meaning is in their payload (RFC 9110 §9.3, RFC 5789).
-const EXPECT_PAYLOAD: [Method; 3] = [Method::POST, Method::PUT, Method::PATCH];
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -472,7 +460,7 @@ mod tests {
     use tokio::net::TcpListener;
     use tokio::time::Instant;
 
-    use tracing::Span;
+    use crate::trace::Scope;
 
     use crate::request::Turn;
     use crate::timings::tests::READ;
@@ -493,7 +481,7 @@ mod tests {
             let turn = Turn {
                 called,
                 queued,
-                span: Span::none(),
+                scope: Scope::from(tracing::Span::none()),
             };
             let error = fetch.turn(turn).await.unwrap_err();
             assert_eq!(error.timings().queued(), queued);

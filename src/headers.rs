@@ -41,26 +41,27 @@ pub(crate) fn check_room(headers: &HeaderMap) -> Result<()> {
     }
 }
 
-/// Adds what every request has and this one lacks. Whether the codings asked for are ours.
-pub(crate) fn add_headers(headers: &mut HeaderMap, user_agent: &HeaderValue) -> bool {
+/// Adds what every request has and this one lacks.
+pub(crate) fn add_headers(headers: &mut HeaderMap, user_agent: &HeaderValue) {
     // Looked at before anything is added: there mostly is nothing to look through.
-    let [has_agent, has_accept, has_codings, has_range] =
-        [USER_AGENT, ACCEPT, ACCEPT_ENCODING, RANGE].map(|name| headers.contains_key(name));
+    let [has_agent, has_accept] = [USER_AGENT, ACCEPT].map(|name| headers.contains_key(name));
+    let codings = decode::accept_encoding().filter(|_| codings_are_ours(headers));
     if !has_agent {
         headers.insert(USER_AGENT, user_agent.clone());
     }
     if !has_accept {
         headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
     }
-    // Who asks for codings gets the bytes as they are on the wire, and part of a coded body is of
-    // no use to anybody.
-    if has_codings || has_range {
-        return false;
-    }
-    if let Some(codings) = decode::accept_encoding() {
+    if let Some(codings) = codings {
         headers.insert(ACCEPT_ENCODING, codings.clone());
     }
-    true
+}
+
+/// Whether the codings of the response are asked for of our own accord, so that we undo them. Who
+/// asks for some gets the bytes as they are on the wire, and part of a coded body is of no use to
+/// anybody.
+pub(crate) fn codings_are_ours(headers: &HeaderMap) -> bool {
+    !headers.contains_key(ACCEPT_ENCODING) && !headers.contains_key(RANGE)
 }
 
 /// Refuses headers that say where the request ends otherwise than its payload does, or that ask
@@ -169,7 +170,8 @@ mod tests {
             let mut headers = HeaderMap::new();
             headers.insert(name, HeaderValue::from_static(value));
             let agent = HeaderValue::from_static("test");
-            assert_eq!(add_headers(&mut headers, &agent), ours, "{name}");
+            assert_eq!(codings_are_ours(&headers), ours, "{name}");
+            add_headers(&mut headers, &agent);
             let asks = headers.contains_key(ACCEPT_ENCODING);
             assert_eq!(
                 asks,

@@ -140,6 +140,7 @@ pub use tls::{Identity, Policy, RootStore, TlsStream, Verdict};
 mod charset;
 mod decode;
 mod fetch;
+mod head;
 mod headers;
 mod redirect;
 mod reference;

@@ -9,7 +9,6 @@ use std::time::Duration;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use tokio::time::Instant;
-use tracing::Span;
 
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
@@ -18,6 +17,7 @@ use crate::into_url::IntoUrl;
 use crate::payload::Payload;
 use crate::response::Response;
 use crate::target::Target;
+use crate::trace::Scope;
 
 /// A fetch that has not begun: it begins when it is awaited.
 ///
@@ -63,8 +63,8 @@ pub(crate) struct Turn {
     pub(crate) called: Instant,
     /// How long it had to wait.
     pub(crate) queued: Option<Duration>,
-    /// Its span, by [`trace::fetch`](crate::trace::fetch).
-    pub(crate) span: Span,
+    /// By [`trace::fetch`](crate::trace::fetch).
+    pub(crate) scope: Scope,
 }
 
 /// The options of one call; what is `None` is as the client says.
@@ -274,14 +274,7 @@ impl RequestBuilder {
     /// socket or timer, and there is no asking it before. `Builder::enable_all` and
     /// `#[tokio::main]` have both.
     pub fn send(self) -> impl Future<Output = Result<Response>> + Send {
-        let Self { client, asked } = self;
-        async move {
-            let client = match client {
-                Some(client) => client,
-                None => Client::process_wide()?,
-            };
-            client.execute(asked?).await
-        }
+        Client::execute(self.client, self.asked)
     }
 
     /// It has come to its turn.

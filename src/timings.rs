@@ -280,7 +280,10 @@ impl Spent {
 
     fn add(&mut self, more: Duration) {
         let more = u64::try_from(more.as_nanos()).unwrap_or(u64::MAX);
-        self.0 = self.0.or(NonZeroU64::new(1)).map(|spent| spent.saturating_add(more));
+        self.0 = self
+            .0
+            .or(NonZeroU64::new(1))
+            .map(|spent| spent.saturating_add(more));
     }
 }
 

@@ -17,9 +17,20 @@ use crate::timings::{Phase, Timings, milliseconds};
 use crate::tls::shown::Shown;
 use crate::tls::verdict::Verdict;
 
+/// The span of something, if it has one: mostly nobody listens. In a box, as a span is large, and
+/// every fetch has two.
+#[derive(Clone)]
+pub(crate) struct Scope(Option<Box<Span>>);
+
+impl From<Span> for Scope {
+    fn from(span: Span) -> Self {
+        Self((!span.is_none()).then(|| Box::new(span)))
+    }
+}
+
 /// The span of one fetch, at INFO.
-pub(crate) fn fetch(method: &Method, url: &Url) -> Span {
-    info_span!(
+pub(crate) fn fetch(method: &Method, url: &Url) -> Scope {
+    let span = info_span!(
         "fetch",
         "otel.kind" = "client",
         "http.request.method" = %method,
@@ -36,12 +47,13 @@ pub(crate) fn fetch(method: &Method, url: &Url) -> Span {
         "timing.total_ms" = Empty,
         "http.request.size" = Empty,
         "http.response.size" = Empty,
-    )
+    );
+    span.into()
 }
 
 /// The span of one hop of it, at DEBUG.
-pub(crate) fn hop(method: &Method, url: &Url, host: &str, port: u16) -> Span {
-    debug_span!(
+pub(crate) fn hop(method: &Method, url: &Url, host: &str, port: u16) -> Scope {
+    let span = debug_span!(
         "hop",
         "http.request.method" = %method,
         "url.full" = %redacted(url),
@@ -62,30 +74,33 @@ pub(crate) fn hop(method: &Method, url: &Url, host: &str, port: u16) -> Span {
         "timing.total_ms" = Empty,
         "http.request.size" = Empty,
         "http.response.size" = Empty,
-    )
+    );
+    span.into()
 }
 
 /// Runs what is done within a span.
-pub(crate) async fn within<T>(span: &Span, mut work: Pin<&mut impl Future<Output = T>>) -> T {
-    poll_fn(|cx| {
-        let _entered = span.enter();
+pub(crate) fn within<T>(
+    scope: &Scope,
+    mut work: Pin<&mut impl Future<Output = T>>,
+) -> impl Future<Output = T> {
+    poll_fn(move |cx| {
+        let _entered = scope.0.as_deref().map(Span::enter);
         work.as_mut().poll(cx)
     })
-    .await
 }
 
 /// The head of a hop's response has come.
 pub(crate) fn answered(
-    span: &Span,
+    scope: &Scope,
     status: StatusCode,
     version: Version,
     remote: SocketAddr,
     verdict: Option<&Verdict>,
     timings: impl FnOnce() -> Timings,
 ) {
-    if span.is_disabled() {
+    let Some(span) = scope.0.as_deref() else {
         return;
-    }
+    };
     span.record("http.response.status_code", status.as_u16());
     let version = match version {
         Version::HTTP_10 => "1.0",
@@ -101,10 +116,10 @@ pub(crate) fn answered(
 }
 
 /// A fetch has its response.
-pub(crate) fn returned(span: &Span, status: StatusCode, hops: usize, timings: &Timings) {
-    if span.is_disabled() {
+pub(crate) fn returned(scope: &Scope, status: StatusCode, hops: usize, timings: &Timings) {
+    let Some(span) = scope.0.as_deref() else {
         return;
-    }
+    };
     span.record("http.response.status_code", status.as_u16());
     span.record("hops", hops);
     measured(span, timings);
@@ -136,10 +151,10 @@ fn measured(span: &Span, timings: &Timings) {
 }
 
 /// A fetch, or a hop of it, stopped.
-pub(crate) fn stopped(span: &Span, error: &Error) {
-    if span.is_disabled() {
+pub(crate) fn stopped(scope: &Scope, error: &Error) {
+    let Some(span) = scope.0.as_deref() else {
         return;
-    }
+    };
     span.record("error.type", error.code());
     measured(span, error.timings());
     if let Some(verdict) = error.verdict() {
@@ -242,7 +257,7 @@ mod tests {
     #[test]
     fn a_span_that_nobody_listens_to_is_none() {
         let url = Url::parse("https://host.example/").unwrap();
-        assert!(fetch(&Method::GET, &url).is_disabled());
-        assert!(hop(&Method::GET, &url, "host.example", 443).is_disabled());
+        assert!(fetch(&Method::GET, &url).0.is_none());
+        assert!(hop(&Method::GET, &url, "host.example", 443).0.is_none());
     }
 }

@@ -34,6 +34,7 @@ const ROOMS: &[&str] = &[
     "payload",
     "response",
     "body/*",
+    "head",
     "target",
     // From a URL to an open connection, and one exchange over it.
     "connect/exchange",

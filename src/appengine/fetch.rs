@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, Method};
 use tokio::time::Instant;
-use tracing::Span;
+
 use url::Url;
 
 use super::deadline::{self, IntoDeadline};
@@ -25,7 +25,7 @@ use crate::limits::{Clock, Deadline};
 use crate::request::{self, RequestBuilder};
 use crate::target::Target;
 use crate::timings::Timings;
-use crate::trace;
+use crate::trace::{self, Scope};
 
 /// A call that has not begun: it begins when it is awaited, or when
 /// [`make_fetch_call`](super::make_fetch_call) is given it.
@@ -161,12 +161,12 @@ impl Fetch {
             };
             let turn = service.places().turn();
             let turn = turn.map_err(|error| error.with_url(asked.target.url()))?;
-            let span = trace::fetch(&asked.method, asked.target.url());
-            Ok((asked, service, turn, span))
+            let scope = trace::fetch(&asked.method, asked.target.url());
+            Ok((asked, service, turn, scope))
         });
         async move {
-            let (asked, service, turn, span) = begun?;
-            asked.fetch(service.client(), called, turn, span).await
+            let (asked, service, turn, scope) = begun?;
+            asked.fetch(service.client(), called, turn, scope).await
         }
     }
 
@@ -206,7 +206,7 @@ impl Asked {
         client: &Client,
         called: Instant,
         turn: Turn,
-        span: Span,
+        scope: Scope,
     ) -> Result<FetchResult, Error> {
         let deadline = self.deadline.or(self.default_deadline);
         let (budget, _) = client.shared().limits.budget(deadline);
@@ -216,7 +216,7 @@ impl Asked {
         let _place = place.map_err(|error| {
             let error = error.with_url(self.target.url());
             let error = error.with_timings(timings.since(called));
-            trace::stopped(&span, &error);
+            trace::stopped(&scope, &error);
             error
         })?;
         let target = self.target.clone();
@@ -224,7 +224,7 @@ impl Asked {
         let request = client.fetch(&target).turn(request::Turn {
             called,
             queued: timings.queued(),
-            span,
+            scope,
         });
         let mut request = self.on(request);
         if let Some(deadline) = deadline {
@@ -235,7 +235,7 @@ impl Asked {
         let headers = Headers::new(response.headers().clone());
         let peer = response.peer().cloned();
         let final_url = (response.url() != target.url()).then(|| response.url().clone());
-        let context = response.body.context();
+        let context = response.body.context().clone();
         let content = response.content().await?;
         let too_large =
             (content.was_truncated && !allow_truncated).then(|| context.too_large(&content));

@@ -9,7 +9,7 @@ use http_body::Frame;
 use tokio::runtime::{Handle, Id};
 use tokio::time::{Instant, Sleep};
 
-use super::BodyContext;
+use super::context::BodyContext;
 use super::wire::Wire;
 use crate::connect::explain;
 use crate::error::{Error, ErrorKind, Result};
@@ -47,7 +47,7 @@ impl Clocks {
             if was_open {
                 watch.is_at(now, wire.moved);
                 if wire.lease.is_none() && matches!(frame, None | Some(Ok(_))) && !wire.was_cut {
-                    trace::body_read(context.target.url(), &watch.timings);
+                    trace::body_read(context.url(), &watch.timings);
                 }
             }
             if frame.is_none() && wire.was_cut {
@@ -56,7 +56,7 @@ impl Clocks {
                     "the h2 stream was reset before the response was complete",
                 )));
             }
-            let explained = |error| explain(error, &context.facts);
+            let explained = |error| explain(error, context.facts());
             return Poll::Ready(frame.transpose().map_err(explained));
         }
         // Silence ends what nothing else would: whoever said how long all may take meant it.

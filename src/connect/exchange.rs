@@ -11,23 +11,22 @@ use tokio::time::Instant;
 
 use super::failure::{explain, find, is_going_away, is_refused, is_untimely, malformed};
 use super::framing;
-use super::lease::Lease;
+use super::lease::{Lease, Uploading};
 use super::outgoing::Outgoing;
 use super::replay::Circumstances;
 use super::sender::Sender;
 use super::stream::Traffic;
 use super::tally::Tally;
+use super::trust::Endpoint;
 use crate::error::{self, Error, ErrorKind};
 use crate::limits::{Deadline, Elapsed};
 use crate::timings::{self, Phase, Timings};
-use crate::tls::demand::Demand;
 
-/// A response whose head has come, and the connection that its body is still on.
+/// A response whose head has come. Its body is still on the connection.
 #[derive(Debug)]
-pub(crate) struct Exchange {
+pub(crate) struct Answer {
     pub(crate) head: Parts,
     pub(crate) body: Incoming,
-    pub(crate) lease: Lease,
     /// When the head had come.
     pub(crate) came: Instant,
 }
@@ -42,54 +41,56 @@ pub(crate) struct Failed {
 }
 
 impl Lease {
-    /// Sends a request and waits for the head of its response.
+    /// Sends the request that `write` makes for HTTP/1.1 or h2, and waits for the head of its
+    /// response.
     ///
     /// Nothing is written unless the connection meets the demand. The timings get the first byte's
     /// and, if there is no response, the bytes that were moved; those of a response are its body's
     /// to tell.
     #[expect(
         clippy::manual_async_fn,
-        reason = "an async fn's future has room for each argument twice, and this one is moved with every fetch"
+        reason = "an async fn's future has room for each argument twice, and this one is in every fetch"
     )]
-    pub(crate) fn send<'a>(
-        mut self,
-        mut request: Request<Outgoing>,
-        https: bool,
-        demand: Demand,
-        deadline: Deadline,
+    pub(crate) fn send<'a, W>(
+        &'a mut self,
+        target: &'a Endpoint,
+        deadline: &'a Deadline,
         timings: &'a mut Timings,
-    ) -> impl Future<Output = Result<Exchange, Failed>> + Send + use<'a> {
+        write: W,
+    ) -> impl Future<Output = Result<Answer, Failed>> + Send + use<'a, W>
+    where
+        W: FnOnce(bool) -> error::Result<Request<Outgoing>> + Send,
+    {
         async move {
             self.open.clean = false;
-            // On an open connection these two are all the clock reads that timings cost. The first
-            // one tells the deadline, too, whether it is over.
+            // On an open connection these two are all the clock reads that timings cost. The first one
+            // tells the deadline, too, whether it is over.
             let begun = timings::now();
             let before = Before::of(&self.open.facts.traffic);
-            let checked = self.check(https, demand, deadline, begun);
-            let answered = match checked.and_then(|()| self.begin(&mut request)) {
-                Ok(Sender::Http1(mut connection)) => {
-                    let sending = pin!(connection.sender.try_send_request(request));
-                    self.open.sender = Some(Sender::Http1(connection));
-                    let outcome = deadline.run(Phase::FirstByte, sending).await;
-                    self.answered(outcome, before)
-                }
-                Ok(Sender::Http2(mut connection)) => {
-                    let sending = pin!(connection.sender.try_send_request(request));
-                    drop(connection);
-                    let outcome = deadline.run(Phase::FirstByte, sending).await;
-                    self.answered(outcome, before)
-                }
-                Err(error) => Err(self.unsent(error)),
+            // hyper has the request while its answer is waited for, and there is no room for it here.
+            let answered = 'answered: {
+                let outcome = if self.is_http2() {
+                    let sending = match self.over_http2(target, deadline, begun, write) {
+                        Ok(sending) => sending,
+                        Err(failed) => break 'answered Err(failed),
+                    };
+                    let sending = pin!(sending);
+                    deadline.hold(sending).await
+                } else {
+                    let sending = match self.over_http1(target, deadline, begun, write) {
+                        Ok(sending) => sending,
+                        Err(failed) => break 'answered Err(failed),
+                    };
+                    let sending = pin!(sending);
+                    deadline.hold(sending).await
+                };
+                let outcome = outcome.map_err(|_| deadline.elapsed(Phase::FirstByte));
+                self.answered(outcome, before)
             };
             let came = timings::now();
             timings.add(Phase::FirstByte, came.duration_since(begun));
             match answered {
-                Ok((head, body)) => Ok(Exchange {
-                    head,
-                    body,
-                    lease: self,
-                    came,
-                }),
+                Ok((head, body)) => Ok(Answer { head, body, came }),
                 Err(failed) => {
                     // What was handed back was not sent.
                     if failed.request.is_none() {
@@ -101,17 +102,61 @@ impl Lease {
         }
     }
 
-    /// Whether a request may be written.
-    fn check(
-        &self,
-        https: bool,
-        demand: Demand,
-        deadline: Deadline,
+    fn over_http1<W>(
+        &mut self,
+        target: &Endpoint,
+        deadline: &Deadline,
         now: Instant,
-    ) -> error::Result<()> {
-        demand.admits(https, self.open.facts.party())?;
+        write: W,
+    ) -> Result<impl Future<Output = Sent> + Send + use<W>, Failed>
+    where
+        W: FnOnce(bool) -> error::Result<Request<Outgoing>>,
+    {
+        self.check(target, deadline, now)?;
+        let mut request = write(false).map_err(|error| self.unsent(error))?;
+        let payload = request.body_mut().leash();
+        let traffic = &self.open.facts.traffic;
+        self.tally = Tally::http1(traffic);
+        if self.open.reused {
+            traffic.begin();
+        }
+        let Some(Sender::Http1(connection)) = &mut self.open.sender else {
+            return Err(self.unsent(spent()));
+        };
+        let driver = || connection.driver.clone();
+        self.uploading = payload.map(|leash| Uploading::new(leash, Some(driver())));
+        Ok(connection.sender.try_send_request(request))
+    }
+
+    /// The sender goes with the request; see [`Open::sender`](super::host::Open::sender).
+    fn over_http2<W>(
+        &mut self,
+        target: &Endpoint,
+        deadline: &Deadline,
+        now: Instant,
+        write: W,
+    ) -> Result<impl Future<Output = Sent> + Send + use<W>, Failed>
+    where
+        W: FnOnce(bool) -> error::Result<Request<Outgoing>>,
+    {
+        self.check(target, deadline, now)?;
+        let mut request = write(true).map_err(|error| self.unsent(error))?;
+        let payload = request.body_mut().leash();
+        self.tally = Tally::http2(&request);
+        let Some(Sender::Http2(mut connection)) = self.open.sender.take() else {
+            return Err(self.unsent(spent()));
+        };
+        self.uploading = payload.map(|leash| Uploading::new(leash, None));
+        Ok(connection.sender.try_send_request(request))
+    }
+
+    /// Whether a request may be written.
+    fn check(&self, target: &Endpoint, deadline: &Deadline, now: Instant) -> Result<(), Failed> {
+        let https = target.origin().is_https();
+        let admitted = target.demand().admits(https, self.open.facts.party());
+        admitted.map_err(|refused| self.unsent(refused.into()))?;
         match deadline.is_over_at(now) {
-            true => Err(deadline.elapsed(Phase::FirstByte).into()),
+            true => Err(self.unsent(deadline.elapsed(Phase::FirstByte).into())),
             false => Ok(()),
         }
     }
@@ -124,24 +169,12 @@ impl Lease {
         }
     }
 
-    /// What sends the request, whose bytes are counted from now on.
-    fn begin(&mut self, request: &mut Request<Outgoing>) -> error::Result<Sender> {
-        let sender = self.open.sender.take();
-        let sender = sender
-            .ok_or_else(|| Error::new(ErrorKind::ConnectionClosed, "the connection is spent"))?;
-        self.tally = match &sender {
-            Sender::Http1(_) => Tally::http1(&self.open.facts.traffic),
-            Sender::Http2(_) => Tally::http2(request),
-        };
-        self.hold(&sender, request.body_mut());
-        if self.open.reused && !self.open.facts.is_http2 {
-            self.open.facts.traffic.begin();
-        }
-        Ok(sender)
-    }
-
     /// The head of the response, or why there is none.
-    fn answered(&mut self, outcome: Outcome, before: Before) -> Result<(Parts, Incoming), Failed> {
+    fn answered(
+        &mut self,
+        outcome: Result<Sent, Elapsed>,
+        before: Before,
+    ) -> Result<(Parts, Incoming), Failed> {
         let facts = &self.open.facts;
         let failed = |error: Error| Failed {
             error: error.sent(true).with_verdict(facts.shared_verdict()),
@@ -210,8 +243,12 @@ impl Lease {
     }
 }
 
-/// What hyper said, if it did in time.
-type Outcome = Result<Result<Response<Incoming>, TrySendError<Request<Outgoing>>>, Elapsed>;
+/// What hyper said.
+type Sent = Result<Response<Incoming>, TrySendError<Request<Outgoing>>>;
+
+fn spent() -> Error {
+    Error::new(ErrorKind::ConnectionClosed, "the connection is spent")
+}
 
 /// What the connection had read and written before a request.
 struct Before {
@@ -243,9 +280,11 @@ mod tests {
     use super::super::host::{Choice, Host, Next};
     use super::super::keep::Keep;
     use super::super::transport::Transport;
-    use super::super::{Connected, Stream};
+    use super::super::{Connected, Origin, Stream, Trust};
     use super::*;
     use crate::limits;
+    use crate::tls::demand::Demand;
+    use crate::tls::{self, Policy};
 
     /// Where a reply is cut, or that it is not, what comes of it is an end in time: an error, or
     /// what the bytes that are there make without doubt.
@@ -504,15 +543,15 @@ mod tests {
     }
 
     async fn fetch(client: DuplexStream) -> Result<(u16, String), ErrorKind> {
-        let exchange = send(client).await.map_err(|failed| failed.error.kind())?;
-        let facts = Arc::clone(exchange.lease.facts());
+        let (exchange, lease) = send(client).await.map_err(|failed| failed.error.kind())?;
+        let facts = Arc::clone(lease.facts());
         let body = exchange.body.collect().await;
         let body = body.map_err(|error| explain(error, &facts).kind())?;
         let text = String::from_utf8(body.to_bytes().into()).unwrap();
         Ok((exchange.head.status.as_u16(), text))
     }
 
-    async fn send(client: DuplexStream) -> Result<Exchange, Failed> {
+    async fn send(client: DuplexStream) -> Result<(Answer, Lease), Failed> {
         let deadline = Deadline::start(Duration::from_secs(20));
         let connected = Connected {
             stream: Stream::plain(Transport::Tunnel(Box::new(client))),
@@ -527,9 +566,14 @@ mod tests {
         let request = Request::builder().uri("/").header("host", "lab.test");
         let request = request.body(Outgoing::whole(Bytes::new())).unwrap();
         let mut timings = Timings::default();
-        Lease::new(open)
-            .send(request, false, Demand::Verified, deadline, &mut timings)
-            .await
+        let (policy, clock) = (Policy::default(), tls::Clock::default());
+        let trust = Trust::new(None, None, policy, vec![], clock, None).unwrap();
+        let origin = Origin::of(&"http://lab.test/".parse().unwrap()).unwrap();
+        let target = trust.endpoint(origin, Demand::Verified);
+        let mut lease = Lease::new(open);
+        let sending = lease.send(&target, &deadline, &mut timings, |_| Ok(request));
+        let answer = sending.await?;
+        Ok((answer, lease))
     }
 
     /// What is between the client and its server.

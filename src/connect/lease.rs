@@ -8,8 +8,7 @@ use tokio::task::AbortHandle;
 
 use super::facts::Facts;
 use super::host::Open;
-use super::outgoing::{Leash, Outgoing};
-use super::sender::Sender;
+use super::outgoing::Leash;
 use super::tally::Tally;
 use crate::error::Error;
 use crate::timings::Moved;
@@ -22,7 +21,7 @@ pub(crate) struct Lease {
     pub(super) open: Open,
     /// No other request may follow on it.
     pub(super) is_last: bool,
-    uploading: Option<Uploading>,
+    pub(super) uploading: Option<Uploading>,
     /// The bytes of its request and response.
     pub(super) tally: Tally,
 }
@@ -68,15 +67,6 @@ impl Lease {
         self.uploading.as_ref().is_some_and(has_begun)
     }
 
-    /// Ties the upload of a request to this lease.
-    pub(super) fn hold(&mut self, sender: &Sender, payload: &mut Outgoing) {
-        let driver = match sender {
-            Sender::Http1(connection) => Some(connection.driver.clone()),
-            Sender::Http2(_) => None,
-        };
-        self.uploading = payload.leash().map(|leash| Uploading { leash, driver });
-    }
-
     /// Why the upload failed, if it did.
     pub(super) fn payload_failure(&self) -> Option<&Error> {
         self.uploading.as_ref()?.leash.failure()
@@ -101,11 +91,17 @@ impl Lease {
 
 /// The payload that is sent on a lease. If this is dropped before its end, the upload ends with it.
 #[derive(Debug)]
-struct Uploading {
+pub(super) struct Uploading {
     leash: Leash,
     /// The driver of the HTTP/1.1 connection, which is of no use with half a request on it. It may
     /// be waiting for a peer that does not read, and look at nothing else meanwhile.
     driver: Option<AbortHandle>,
+}
+
+impl Uploading {
+    pub(super) fn new(leash: Leash, driver: Option<AbortHandle>) -> Self {
+        Self { leash, driver }
+    }
 }
 
 impl Drop for Uploading {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 pub(crate) use asker::Asker;
-pub(crate) use exchange::Exchange;
+pub(crate) use exchange::Answer;
 pub(crate) use facts::Facts;
 pub(crate) use failure::explain;
 pub use guard::AddressGuard;
@@ -11,7 +11,7 @@ pub(crate) use host::Choice;
 pub(crate) use keep::{Keep, Ping};
 pub(crate) use lease::Lease;
 pub(crate) use origin::Origin;
-pub(crate) use pool::Pool;
+pub(crate) use pool::{Checkout, Pool};
 pub(crate) use proxy::{Proxies, Proxy};
 pub(crate) use resolve::Resolver;
 pub use resolve::{Resolve, Resolving, SystemResolver};

@@ -12,9 +12,10 @@ use tokio::runtime::{Handle, Id};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::host::{Choice, Full, Grant, Host, Next};
+use super::host::{Choice, Full, Grant, Host, Next, Open};
 use super::keep::Keep;
 use super::lease::Lease;
+use super::sender::Sender;
 use super::stats::{Connections, HostStats, PoolStats, Totals};
 use super::{Connector, Endpoint, Wanted};
 use crate::error::{Error, Result};
@@ -48,45 +49,65 @@ impl Pool {
         }
     }
 
-    /// A connection for one request, open already or fresh.
+    /// A connection for one request: one that is open and takes it at once, or the way to one.
+    ///
+    /// This much is done for every request, and nothing of it waits; what does is
+    /// [`wait`](Self::wait)'s.
+    pub(crate) fn checkout(
+        &self,
+        connector: &Connector,
+        wanted: &Wanted<'_>,
+        choice: Choice,
+    ) -> Result<Checkout> {
+        let now = Instant::now();
+        let host = self.host(wanted.target, now);
+        let next = match host.next(now, choice, false, false) {
+            Next::Open(mut open) => match takes_at_once(&mut open, connector, wanted, now)? {
+                true => return Ok(Checkout::Ready(Lease::new(open))),
+                false => Next::Open(open),
+            },
+            next => next,
+        };
+        Ok(Checkout::Waits(Way { host, next, now }))
+    }
+
+    /// A connection for one request, open already or fresh, by a way that may have to be waited for.
     ///
     /// While it is not known that a host speaks HTTP/1.1 one caller dials and the others wait:
     /// over h2 one connection serves them all. If that dial fails it fails for all who waited.
     /// Where there are as many connections as there may be, or as many streams as the peer allows,
     /// callers queue.
-    pub(crate) async fn checkout(
-        &self,
+    pub(crate) async fn wait(
+        way: Way,
         connector: &Connector,
         wanted: Wanted<'_>,
         choice: Choice,
         timings: &mut Timings,
     ) -> Result<Lease> {
         let deadline = wanted.deadline;
-        let mut now = Instant::now();
-        let host = self.host(wanted.target, now);
+        let Way {
+            host,
+            mut next,
+            mut now,
+        } = way;
         let mut turn = None;
         let mut was_first = false;
         loop {
-            let next = host.next(now, choice, turn.is_some(), was_first);
             // Whoever had the turn before may have left a connection for all, or the knowledge
             // that everybody needs one of his own.
             turn = turn.filter(|_| host.needs_turn());
             let grant = match next {
-                Next::Open(open) => Grant::Open(open),
-                Next::Dial(place) => Grant::Dial(place),
+                Next::Open(open) => Some(Grant::Open(open)),
+                Next::Dial(place) => Some(Grant::Dial(place)),
                 Next::Wait(granted, full) => {
                     let _waits = host.waits();
                     let waiting = Box::pin(until_granted(&host, granted, full));
                     let waited = deadline.queue(timings, waiting).await;
                     now = Instant::now();
-                    match waited.map_err(|elapsed| Error::from(elapsed).with_source(full))? {
-                        Some(grant) => {
-                            was_first = true;
-                            grant
-                        }
-                        // What he waited for is gone.
-                        None => continue,
-                    }
+                    // Without a grant, what he waited for is gone.
+                    let grant = waited.map_err(|elapsed| Error::from(elapsed).with_source(full))?;
+                    was_first |= grant.is_some();
+                    grant
                 }
                 Next::Turn(failures) => {
                     let _waits = host.waits();
@@ -95,42 +116,27 @@ impl Pool {
                     if let Some(error) = host.failure_since(failures) {
                         return Err(error);
                     }
-                    continue;
+                    None
                 }
             };
-            let mut open = match grant {
-                Grant::Dial(place) => {
+            match grant {
+                Some(Grant::Dial(place)) => {
                     // Boxed, as it is large, and whoever finds an open connection should not
                     // carry it about.
                     let dialling = Box::pin(host.dial(connector, wanted, place, timings));
                     return dialling.await.map(Lease::new);
                 }
-                Grant::Open(open) => open,
-            };
-            // It was opened for somebody who may have been allowed more than this one is.
-            connector.route.admit_open(wanted, &open.facts)?;
-            open.put_to_use();
-            let Some(sender) = &mut open.sender else {
-                continue;
-            };
-            if sender.is_ready() && !deadline.is_over_at(now) {
-                return Ok(Lease::new(open));
-            }
-            let soon = deadline.sooner(Deadline::on(Clock::Connect, limits::READY_WAIT));
-            match soon.queue(timings, sender.is_usable()).await {
-                Ok(true) => return Ok(Lease::new(open)),
-                Err(elapsed) if deadline.is_over() => return Err(elapsed.into()),
-                // It is closed, or its peer has not read all of the request before.
-                Ok(false) => {}
-                Err(_) => {
-                    // Or this process has stood still: what drives the connection has its chance.
-                    tokio::task::yield_now().await;
-                    if sender.is_ready() {
+                Some(Grant::Open(mut open)) => {
+                    if takes_at_once(&mut open, connector, &wanted, now)?
+                        || takes_in_time(&mut open, deadline, timings).await?
+                    {
                         return Ok(Lease::new(open));
                     }
+                    now = Instant::now();
                 }
+                None => {}
             }
-            now = Instant::now();
+            next = host.next(now, choice, turn.is_some(), was_first);
         }
     }
 
@@ -182,6 +188,52 @@ impl Pool {
 
     fn hosts(&self) -> MutexGuard<'_, Hosts> {
         self.hosts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What is found at once by whoever wants a connection.
+pub(crate) enum Checkout {
+    Ready(Lease),
+    /// Nothing that takes a request at once.
+    Waits(Way),
+}
+
+/// How a connection is come by, as it was found at that moment.
+pub(crate) struct Way {
+    host: Arc<Host>,
+    next: Next,
+    now: Instant,
+}
+
+/// Whether an open connection takes this request at once. It was opened for somebody who may have
+/// been allowed more than this one is.
+fn takes_at_once(
+    open: &mut Open,
+    connector: &Connector,
+    wanted: &Wanted<'_>,
+    now: Instant,
+) -> Result<bool> {
+    connector.route.admit_open(wanted, &open.facts)?;
+    open.put_to_use();
+    let is_ready = open.sender.as_ref().is_some_and(Sender::is_ready);
+    Ok(is_ready && !wanted.deadline.is_over_at(now))
+}
+
+/// Whether it does so soon. If not, it is closed, or its peer has not read all of the request
+/// before.
+async fn takes_in_time(open: &mut Open, deadline: Deadline, timings: &mut Timings) -> Result<bool> {
+    let Some(sender) = &mut open.sender else {
+        return Ok(false);
+    };
+    let soon = deadline.sooner(Deadline::on(Clock::Connect, limits::READY_WAIT));
+    match soon.queue(timings, sender.is_usable()).await {
+        Ok(is_usable) => Ok(is_usable),
+        Err(elapsed) if deadline.is_over() => Err(elapsed.into()),
+        Err(_) => {
+            // Or this process has stood still: what drives the connection has its chance.
+            tokio::task::yield_now().await;
+            Ok(sender.is_ready())
+        }
     }
 }
 
@@ -324,16 +376,24 @@ mod tests {
             asker,
             deadline: Deadline::start(limits::DEADLINE),
         };
-        let mut timings = Timings::default();
         for _ in 0..2 {
             let sent = wanted(Asker::Host([8, 8, 8, 8].into()));
-            let checkout = pool.checkout(&connector, sent, Choice::Any, &mut timings);
-            let error = checkout.await.unwrap_err();
+            let Err(error) = pool.checkout(&connector, &sent, Choice::Any) else {
+                panic!("it was given");
+            };
             assert_eq!(error.kind(), ErrorKind::AddressRefused, "{error}");
         }
         let asked = wanted(Asker::Caller);
-        let checkout = pool.checkout(&connector, asked, Choice::Any, &mut timings);
-        assert!(checkout.await.unwrap().is_reused());
+        let lease = match pool.checkout(&connector, &asked, Choice::Any).unwrap() {
+            Checkout::Ready(lease) => lease,
+            // Its driver has not been polled yet.
+            Checkout::Waits(way) => {
+                let mut timings = Timings::default();
+                let waiting = Pool::wait(way, &connector, asked, Choice::Any, &mut timings);
+                waiting.await.unwrap()
+            }
+        };
+        assert!(lease.is_reused());
         assert!(!matches!(
             host.next(Instant::now(), Choice::Any, false, false),
             Next::Open(_)

@@ -60,7 +60,7 @@ impl Route {
     }
 
     /// Whether a connection that is open already may serve whoever wants one to its target.
-    pub(super) fn admit_open(&self, wanted: Wanted<'_>, facts: &Facts) -> Result<(), Refused> {
+    pub(super) fn admit_open(&self, wanted: &Wanted<'_>, facts: &Facts) -> Result<(), Refused> {
         let origin = wanted.target.origin();
         match facts.host {
             Some(address) => self.guard.admit(origin.host(), &[address], wanted.asker),

@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, Timeout};
 
 use crate::timings::{Phase, Timings};
 
@@ -83,9 +83,13 @@ impl Deadline {
             return Err(self.elapsed(phase));
         }
         // Pinned here, it is not moved, and has its room once.
-        tokio::time::timeout_at(self.ends, pin!(future))
-            .await
-            .map_err(|_| self.elapsed(phase))
+        let held = self.hold(pin!(future)).await;
+        held.map_err(|_| self.elapsed(phase))
+    }
+
+    /// The same for whoever has looked at the clock and knows why it was set.
+    pub(crate) fn hold<F: Future>(&self, future: F) -> Timeout<F> {
+        tokio::time::timeout_at(self.ends, future)
     }
 
     /// The same, and what it took is added to the phase, however it ended.
