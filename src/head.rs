@@ -7,6 +7,7 @@ use http_body::Body;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::headers::add_headers;
+use crate::spare;
 use crate::target::Target;
 
 /// What a request is made of, but for its payload. It stays as it is, for a redirect or a replay.
@@ -27,7 +28,7 @@ impl Head<'_> {
     /// [`ErrorKind::InvalidRequest`] if the URL or the Host header cannot be written.
     pub(crate) fn with<B: Body>(self, payload: B, over_http2: bool) -> Result<Request<B>> {
         // There is room for the headers of the response too, as hyper uses it again.
-        let mut headers = HeaderMap::with_capacity(self.headers.len() + ADDED);
+        let mut headers = spare::header_map(self.headers.len() + ADDED);
         for (name, value) in self.headers {
             headers.append(name.clone(), value.clone());
         }

@@ -128,6 +128,7 @@ pub use response::{Hop, Response};
 
 pub mod ssl;
 
+mod spare;
 mod target;
 pub use target::Target;
 

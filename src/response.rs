@@ -11,6 +11,7 @@ use url::Url;
 use crate::body::{Body, Content};
 use crate::charset::decode_text;
 use crate::error::{Error, ErrorKind, Result, redacted};
+use crate::spare;
 use crate::target::Target;
 use crate::timings::Timings;
 use crate::tls::{Peer, Verdict};
@@ -104,6 +105,7 @@ impl Response {
     /// early, [`Decode`](ErrorKind::Decode), [`Deadline`](ErrorKind::Deadline),
     /// [`MalformedReply`](ErrorKind::MalformedReply). There is never a silently short body.
     pub async fn content(self) -> Result<Content> {
+        spare::keep(self.headers);
         self.body.collect().await
     }
 
@@ -138,7 +140,7 @@ impl Response {
     #[cfg(feature = "json")]
     #[cfg_attr(docsrs, doc(cfg(feature = "json")))]
     pub async fn json<T: serde::de::DeserializeOwned>(self) -> Result<T> {
-        let context = self.body.context();
+        let context = self.body.context().clone();
         let content = self.content().await?;
         serde_json::from_slice(&content.bytes).map_err(|error| {
             // It may quote the body.

@@ -104,6 +104,7 @@ const ROOMS: &[&str] = &[
     // What is said of it all.
     "trace",
     "headers",
+    "spare",
     "error/*",
     // The pure rooms.
     "connect/frames",
