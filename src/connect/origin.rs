@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::sync::Arc;
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+use std::sync::{Arc, LazyLock};
 
 use rustls::pki_types::ServerName;
 use url::{Host, Url};
@@ -12,13 +13,15 @@ use crate::limits;
 use crate::tls::shown::Shown;
 
 /// Scheme, host and port (RFC 6454), of which the host is one that can be dialled and verified.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Origin {
     https: bool,
     /// Without the brackets of an IPv6 literal.
     host: Arc<str>,
     /// 0 if it is not known.
     port: u16,
+    /// Its hash: an origin is read once, and looked up with every request.
+    hash: u64,
 }
 
 impl Origin {
@@ -59,8 +62,7 @@ impl Origin {
                 Shown(&host)
             )));
         }
-        let host = host.into();
-        Ok(Self { https, host, port })
+        Ok(Self::new(https, host.into(), port))
     }
 
     /// A host and a port that a caller named apart. The host may be an IPv6 literal in brackets.
@@ -71,8 +73,7 @@ impl Origin {
                 format!("port 0 of \"{}\" cannot be dialled", Shown(host)),
             ));
         }
-        let portless = Self::wrapped(host)?;
-        Ok(Self { port, ..portless })
+        Ok(Self::new(true, Self::wrapped(host)?.host, port))
     }
 
     /// The host at the end of a stream that somebody else opened: to which port, is not known.
@@ -93,11 +94,19 @@ impl Origin {
         };
         // As of a URL's host.
         ServerName::try_from(host.as_str()).map_err(|_| invalid())?;
-        Ok(Self {
-            https: true,
-            host: host.into(),
-            port: 0,
-        })
+        Ok(Self::new(true, host.into(), 0))
+    }
+
+    fn new(https: bool, host: Arc<str>, port: u16) -> Self {
+        // Its key is nobody's: who chooses the hosts does not choose where they meet.
+        static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+        let hash = KEY.hash_one((https, &host, port));
+        Self {
+            https,
+            host,
+            port,
+            hash,
+        }
     }
 
     pub(crate) fn is_https(&self) -> bool {
@@ -118,6 +127,12 @@ impl Origin {
         name.map_err(|error| {
             Error::new(ErrorKind::InvalidUrl, "the host cannot be verified").with_source(error)
         })
+    }
+}
+
+impl Hash for Origin {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
     }
 }
 

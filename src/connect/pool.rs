@@ -5,6 +5,7 @@
 //! and nothing here waits for another runtime or runs in the background.
 
 use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -34,7 +35,7 @@ pub(crate) struct Pool {
 #[derive(Debug, Default)]
 struct Hosts {
     /// By endpoint, so that nothing is cloned to look one up; and by runtime, of which there are few.
-    by_endpoint: HashMap<Endpoint, Vec<(Id, Arc<Host>)>>,
+    by_endpoint: HashMap<Endpoint, Vec<(Id, Arc<Host>)>, BuildHasherDefault<Hashed>>,
     count: usize,
     sweep_at: usize,
     swept: Option<Instant>,
@@ -250,6 +251,26 @@ async fn until_granted(
         match tokio::time::timeout(LOOK_AGAIN, &mut granted).await {
             Ok(granted) => return granted.ok(),
             Err(_) => host.look_again(),
+        }
+    }
+}
+
+/// Takes the hash that an endpoint has already, which is keyed.
+#[derive(Default)]
+struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
         }
     }
 }

@@ -113,9 +113,10 @@ impl PartialEq for Endpoint {
 
 impl Eq for Endpoint {}
 
+/// That of the origin, which has one policy and is hardly ever under two demands.
 impl Hash for Endpoint {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        (&self.origin, self.demand, Arc::as_ptr(&self.terms)).hash(state);
+        self.origin.hash(state);
     }
 }
 
