@@ -71,7 +71,6 @@ const ROOMS: &[&str] = &[
     "tls/handshake",
     "tls/stream",
     "tls/overheard",
-    "tls/read_ahead",
     "connect/transport",
     "tls",
     "tls/sessions",
