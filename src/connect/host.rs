@@ -122,8 +122,10 @@ impl Host {
                 // One that he would not take makes room for one that he does, when it has closed: the
                 // place of the one that failed him may have gone to somebody before him.
                 self.reap_idle(&mut state, Instant::now());
-                let oldest = state.idle.take_oldest();
-                state.let_go_of(oldest);
+                if !state.makes_room() {
+                    let oldest = state.idle.take_oldest();
+                    state.let_go_of(oldest);
+                }
                 None
             };
             let Some(grant) = grant else { break };
@@ -387,6 +389,7 @@ mod tests {
     use std::future::{Future, pending};
     use std::sync::atomic::AtomicBool;
     use std::task::{Context, Wake, Waker};
+    use std::time::Duration;
 
     use hyper_util::rt::TokioIo;
     use tokio::io::{DuplexStream, duplex};
@@ -445,6 +448,61 @@ mod tests {
         host.state().shared.as_mut().unwrap().connection.held = Arc::new(held);
         host.retire(&facts);
         assert!(seen(), "h2");
+    }
+
+    /// While one connection closes, who would have none of the idle ones waits for its place.
+    #[tokio::test(start_paused = true)]
+    async fn one_idle_connection_makes_room_and_no_more_than_one() {
+        for one_is_old in [false, true] {
+            let keep = Keep {
+                max_connections: Some(3),
+                ..Keep::default()
+            };
+            let host = Arc::new(Host::new(keep, Arc::default()));
+            // Given back at once, as `_` keeps none.
+            let (_, _first) = connection(&host).await;
+            if one_is_old {
+                tokio::time::advance(limits::IDLE_CONNECTION - SECOND).await;
+            }
+            let (_, _second) = connection(&host).await;
+            let (_, _third) = connection(&host).await;
+            tokio::time::advance(SECOND).await;
+            assert_eq!(host.connections().open, 3);
+            let next = host.next(Instant::now(), Choice::NotIdle, true, false);
+            let Next::Wait(granted, _) = next else {
+                panic!("there are as many as there may be");
+            };
+            for _ in 0..3 {
+                host.look_again();
+                assert_eq!(host.connections().idle, 2, "{one_is_old}");
+            }
+            assert!(matches!(granted.await, Ok(Grant::Dial(_))));
+            assert_eq!(host.connections().idle, 2, "{one_is_old}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_used_or_dialled_makes_no_room() {
+        type Is = fn(&mut State);
+        let rows: [(&str, Is); 3] = [
+            ("in use", |state| state.in_use += 1),
+            ("dialled", |state| state.dialling += 1),
+            ("over h2", |state| state.streams += 1),
+        ];
+        for (other, is) in rows {
+            let keep = Keep {
+                max_connections: Some(2),
+                ..Keep::default()
+            };
+            let host = Arc::new(Host::new(keep, Arc::default()));
+            host.state().places += 1;
+            is(&mut host.state());
+            let (_, _end) = connection(&host).await;
+            assert_eq!(host.connections().idle, 1, "{other}");
+            let next = host.next(Instant::now(), Choice::NotIdle, true, false);
+            assert!(matches!(next, Next::Wait(..)), "{other}");
+            assert_eq!(host.connections().idle, 0, "{other}");
+        }
     }
 
     #[tokio::test]
@@ -549,4 +607,6 @@ mod tests {
             self.unlocked.store(unlocked, Ordering::Relaxed);
         }
     }
+
+    const SECOND: Duration = Duration::from_secs(1);
 }

@@ -139,6 +139,13 @@ impl State {
     pub(super) fn let_go_of(&mut self, idle: impl IntoIterator<Item = Idle>) {
         self.spent.extend(idle.into_iter().map(Sender::from));
     }
+
+    /// Whether there is a connection that nobody uses any more and that has not closed yet. One of
+    /// h2 has until its last request is over, and is not waited for.
+    pub(super) fn makes_room(&self) -> bool {
+        let used = self.dialling + self.in_use + self.idle.len();
+        self.shared.is_none() && self.streams == 0 && self.places > used
+    }
 }
 
 impl From<Idle> for Sender {
