@@ -93,6 +93,7 @@ const ROOMS: &[&str] = &[
     "tls/memo",
     "tls/candidates",
     "tls/roots",
+    "tls/anchors",
     "tls/identity",
     "tls/platform",
     "tls/sources",

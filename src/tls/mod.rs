@@ -68,6 +68,7 @@ pub use rustls::pki_types::pem::PemObject;
 pub use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 
 mod alternative;
+mod anchors;
 pub(crate) mod callbacks;
 mod candidates;
 pub(crate) mod certificate;
