@@ -336,6 +336,10 @@ impl ClientBuilder {
 
     /// Makes the client.
     ///
+    /// With aws-lc-rs the first client of a process gathers entropy on a second thread, for some
+    /// 30 ms: what a process may do only while it has one thread, such as
+    /// `unshare(CLONE_NEWUSER)`, it does before.
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the roots are empty, a pattern of
