@@ -20,6 +20,7 @@ use crate::limits::Limits;
 use crate::request::RequestBuilder;
 use crate::tls::demand::{Demand, HttpsVerify, Said};
 
+mod build;
 mod builder;
 mod stream;
 

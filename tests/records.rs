@@ -10,8 +10,7 @@
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
@@ -31,9 +30,11 @@ struct Reply {
     /// Bytes that are written on the socket at once.
     piece: usize,
     after: After,
+    /// What follows comes when the client has read the body, and not in one piece with its end.
+    late: bool,
 }
 
-/// What follows the response, in one piece with its end.
+/// What follows the response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum After {
     Nothing,
@@ -60,12 +61,12 @@ fn a_body_is_whole_however_records_and_segments_are_cut() {
             .iter()
             .flat_map(|r| pieces.iter().map(move |p| (*r, *p)))
         {
-            let after = After::Nothing;
             replies.push(Reply {
                 length,
                 record,
                 piece,
-                after,
+                after: After::Nothing,
+                late: false,
             });
         }
     }
@@ -84,32 +85,33 @@ fn a_body_is_whole_however_records_and_segments_are_cut() {
 
 #[test]
 fn what_follows_large_records_answers_nobody() {
-    let large = |length, after| Reply {
-        length,
-        record: 16_384,
-        piece: usize::MAX,
-        after,
-    };
     for length in [100_000, 16_384 * 12, 333_333] {
-        for (after, connections) in [
-            (After::Nothing, 1),
-            (After::Keys, 1),
-            (After::Poison, 2),
-            (After::Goodbye, 2),
-        ] {
-            let server = Server::start(vec![large(length, after), large(5, After::Nothing)]);
-            run(async {
-                let client = server.client();
-                assert!(
-                    server.fetch(&client).await == body(length),
-                    "{length} {after:?}"
-                );
-                // The only thread blocks, and tokio's driver with it: all is there, and whoever has
-                // not read it yet has not been told.
-                server.said.lock().unwrap().recv().unwrap();
-                assert_eq!(server.fetch(&client).await, body(5), "{length} {after:?}");
-            });
-            assert_eq!(server.connections(), connections, "{length} {after:?}");
+        for (after, connections) in [(After::Keys, 1), (After::Poison, 2), (After::Goodbye, 2)] {
+            for late in [false, true] {
+                let first = Reply {
+                    length,
+                    record: 16_384,
+                    piece: usize::MAX,
+                    after,
+                    late,
+                };
+                let second = Reply {
+                    length: 5,
+                    after: After::Nothing,
+                    late: false,
+                    ..first
+                };
+                let server = Server::start(vec![first, second]);
+                run(async {
+                    let client = server.client();
+                    assert!(server.fetch(&client).await == body(length), "{first:?}");
+                    // The only thread blocks, and tokio's driver with it: all is there, and
+                    // whoever has not read it yet has not been told.
+                    server.say_what_follows(first);
+                    assert_eq!(server.fetch(&client).await, body(5), "{first:?}");
+                });
+                assert_eq!(server.connections(), connections, "{first:?}");
+            }
         }
     }
 }
@@ -130,8 +132,9 @@ struct Server {
     addr: SocketAddr,
     ca_pem: String,
     connections: Arc<AtomicUsize>,
-    /// Told of each reply when all of it is with the client's system.
-    said: Mutex<Receiver<()>>,
+    /// Where it waits before what follows late, and when all of what follows is with the client's
+    /// system.
+    gate: Arc<Barrier>,
 }
 
 impl Server {
@@ -141,12 +144,13 @@ impl Server {
         let addr = listener.local_addr().unwrap();
         let connections = Arc::<AtomicUsize>::default();
         let counted = Arc::clone(&connections);
-        let (say, said) = mpsc::channel();
+        let gate = Arc::new(Barrier::new(2));
+        let opened = Arc::clone(&gate);
         let replies = Arc::new(Mutex::new(replies.into_iter()));
         thread::spawn(move || {
             for socket in listener.incoming() {
                 counted.fetch_add(1, Ordering::Relaxed);
-                let (config, say) = (Arc::clone(&config), say.clone());
+                let (config, gate) = (Arc::clone(&config), Arc::clone(&opened));
                 let replies = Arc::clone(&replies);
                 thread::spawn(move || {
                     let next = || replies.lock().unwrap().next();
@@ -154,7 +158,7 @@ impl Server {
                         socket.unwrap(),
                         ServerConnection::new(config).unwrap(),
                         next,
-                        &say,
+                        &gate,
                     )
                 });
             }
@@ -163,7 +167,7 @@ impl Server {
             addr,
             ca_pem,
             connections,
-            said: Mutex::new(said),
+            gate,
         }
     }
 
@@ -185,6 +189,14 @@ impl Server {
             .to_vec()
     }
 
+    /// Returns when it has come.
+    fn say_what_follows(&self, reply: Reply) {
+        if reply.late {
+            self.gate.wait();
+        }
+        self.gate.wait();
+    }
+
     fn connections(&self) -> usize {
         self.connections.load(Ordering::Relaxed)
     }
@@ -195,7 +207,7 @@ fn serve(
     mut socket: TcpStream,
     mut tls: ServerConnection,
     mut next: impl FnMut() -> Option<Reply>,
-    say: &Sender<()>,
+    gate: &Barrier,
 ) {
     socket.set_nodelay(true).unwrap();
     let mut asked = Vec::new();
@@ -210,41 +222,50 @@ fn serve(
         }
         asked.clear();
         let Some(reply) = next() else { return };
-        let mut wire = Vec::new();
-        // What TLS had to say by itself.
-        while tls.wants_write() {
-            tls.write_tls(&mut wire).unwrap();
-        }
-        let mut put = |tls: &mut ServerConnection, bytes: &[u8]| {
-            tls.writer().write_all(bytes).unwrap();
-            while tls.wants_write() {
-                tls.write_tls(&mut wire).unwrap();
-            }
-        };
+        // What TLS had to say by itself, first.
+        let mut wire = written(&mut tls, b"");
         let head = format!(
             "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n",
             reply.length
         );
-        put(&mut tls, head.as_bytes());
+        wire.extend(written(&mut tls, head.as_bytes()));
         for record in body(reply.length).chunks(reply.record) {
-            put(&mut tls, record);
+            wire.extend(written(&mut tls, record));
         }
+        // A client that is gone has seen enough.
+        let mut send = |wire: &[u8]| {
+            for piece in wire.chunks(reply.piece) {
+                let _ = socket.write_all(piece);
+            }
+        };
+        if reply.late {
+            send(&wire);
+            wire.clear();
+            gate.wait();
+        }
+        let mut said: &[u8] = b"";
         match reply.after {
             After::Nothing => {}
             After::Keys => tls.refresh_traffic_keys().unwrap(),
-            After::Poison => put(
-                &mut tls,
-                b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\npoison",
-            ),
+            After::Poison => said = b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\npoison",
             After::Goodbye => tls.send_close_notify(),
         }
-        put(&mut tls, b"");
-        for piece in wire.chunks(reply.piece) {
-            // A client that is gone has seen enough.
-            let _ = socket.write_all(piece);
+        wire.extend(written(&mut tls, said));
+        send(&wire);
+        if reply.after != After::Nothing {
+            gate.wait();
         }
-        let _ = say.send(());
     }
+}
+
+/// What the server's TLS puts on the wire for this.
+fn written(tls: &mut ServerConnection, plain: &[u8]) -> Vec<u8> {
+    tls.writer().write_all(plain).unwrap();
+    let mut wire = Vec::new();
+    while tls.wants_write() {
+        tls.write_tls(&mut wire).unwrap();
+    }
+    wire
 }
 
 fn config() -> (Arc<ServerConfig>, String) {

@@ -1,24 +1,17 @@
-//! How a client is made.
+//! What may be said of a client before it is made.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Once};
 use std::time::{Duration, SystemTime};
 
-use http::HeaderValue;
 use rustls::pki_types::UnixTime;
 
-use super::{Client, Shared};
-use crate::connect::proxy::{Unreadable, UnusableProxy};
-use crate::connect::{
-    AddressGuard, Connector, Keep, Ping, Pool, Proxies, Proxy, Resolve, Resolver, Route, Trust,
-};
-use crate::error::{Error, ErrorKind, Result};
+use super::Client;
+use super::build::Way;
+use crate::connect::{AddressGuard, Keep, Ping, Proxy, Resolve, Resolver};
+use crate::error::Result;
 use crate::limits::{self, Limits};
-use crate::tls::crypto;
-use crate::tls::demand::{self, HttpsVerify, Said};
-use crate::tls::key_log::KeyLog;
+use crate::tls::demand::Said;
 use crate::tls::{Clock, Identity, Policy, RootStore};
-use crate::trace;
 
 /// Makes a [`Client`].
 ///
@@ -26,30 +19,21 @@ use crate::trace;
 #[derive(Debug)]
 #[must_use = "a builder does nothing until it is built"]
 pub struct ClientBuilder {
-    roots: Option<RootStore>,
-    identity: Option<Identity>,
-    policy: Policy,
-    host_policies: Vec<(String, Policy)>,
-    clock: Clock,
-    resolver: Resolver,
-    guard: AddressGuard,
-    way: Way,
-    proxy_bypass: Option<String>,
-    accept_unverified: bool,
-    limits: Limits,
-    connect_timeout: Duration,
-    keep: Keep,
-    user_agent: String,
-    key_log: bool,
-}
-
-/// Through which proxies.
-#[derive(Debug)]
-enum Way {
-    AsTheEnvironmentSays,
-    Direct,
-    /// An URL that cannot be read is an error when the client is built.
-    Through(Result<Proxy, Unreadable>),
+    pub(super) roots: Option<RootStore>,
+    pub(super) identity: Option<Identity>,
+    pub(super) policy: Policy,
+    pub(super) host_policies: Vec<(String, Policy)>,
+    pub(super) clock: Clock,
+    pub(super) resolver: Resolver,
+    pub(super) guard: AddressGuard,
+    pub(super) way: Way,
+    pub(super) proxy_bypass: Option<String>,
+    pub(super) accept_unverified: bool,
+    pub(super) limits: Limits,
+    pub(super) connect_timeout: Duration,
+    pub(super) keep: Keep,
+    pub(super) user_agent: String,
+    pub(super) key_log: bool,
 }
 
 impl Default for ClientBuilder {
@@ -352,10 +336,14 @@ impl ClientBuilder {
 
     /// Makes the client.
     ///
+    /// With aws-lc-rs the first client of a process gathers entropy on a second thread, for some
+    /// 30 ms: what a process may do only while it has one thread, such as
+    /// `unshare(CLONE_NEWUSER)`, it does before.
+    ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`] if the roots are empty, a pattern of [`policy_for`](Self::policy_for)
-    /// cannot be read or is there twice, a policy offers
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the roots are empty, a pattern of
+    /// [`policy_for`](Self::policy_for) cannot be read or is there twice, a policy offers
     /// [groups](Policy::key_exchange_groups) that cannot be offered, the address guard names what is
     /// no address and no host, the [`proxy`](Self::proxy) or the environment's cannot be used, the
     /// user agent cannot be sent, HTTPSVERIFY has a value that means nothing, or it is `1` and
@@ -368,63 +356,5 @@ impl ClientBuilder {
             false => Said::Explicitly,
         };
         self.build_as(said)
-    }
-
-    pub(super) fn build_as(self, said: Said) -> Result<Client> {
-        crypto::gather_entropy();
-        self.keep.check()?;
-        let environment = |name: &str| std::env::var_os(name);
-        let https_verify = HttpsVerify::read(&environment)?;
-        let demand = https_verify.demand(said)?;
-        if demand::has_only_pythons(&environment) {
-            static ONCE: Once = Once::new();
-            ONCE.call_once(trace::pythons_variable);
-        }
-        let user_agent = HeaderValue::try_from(self.user_agent).map_err(|error| {
-            Error::new(ErrorKind::Config, "the user agent cannot be sent").with_source(error)
-        })?;
-        let key_log = match self.key_log {
-            true => KeyLog::open(&environment)?,
-            false => None,
-        };
-        let host_policies = self.host_policies.iter().map(|(_, policy)| policy);
-        for policy in host_policies.chain([&self.policy]) {
-            policy.provider()?;
-        }
-        let bypass = self.proxy_bypass.as_deref();
-        let proxies = match self.way {
-            Way::AsTheEnvironmentSays => {
-                Proxies::from_environment(&environment, self.limits.allow_http, bypass)?
-            }
-            Way::Direct => Proxies::none(),
-            Way::Through(Ok(proxy)) => Proxies::all(proxy, bypass),
-            Way::Through(Err(why)) => {
-                let of = "the proxy of ClientBuilder::proxy";
-                return Err(UnusableProxy { of, why }.into());
-            }
-        };
-        Ok(Client(Arc::new(Shared {
-            connector: Connector {
-                route: Route {
-                    resolver: self.resolver,
-                    guard: self.guard.whole()?,
-                    proxies,
-                },
-                timeout: self.connect_timeout,
-                trust: Trust::new(
-                    self.roots,
-                    self.identity,
-                    self.policy,
-                    self.host_policies,
-                    self.clock,
-                    key_log,
-                )?,
-            },
-            pool: Pool::new(self.keep),
-            https_verify,
-            demand,
-            limits: self.limits,
-            user_agent,
-        })))
     }
 }

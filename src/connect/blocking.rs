@@ -31,7 +31,7 @@ fn without_outcome(_: RecvError) -> Error {
 }
 
 /// Work whose outcome is the same for all who ask: it runs once, on one thread, however many wait.
-pub(super) struct Once<T>(Mutex<Asked<T>>);
+pub(super) struct Once<T>(Mutex<PerProcess<Asked<T>>>);
 
 struct Asked<T> {
     runs: bool,
@@ -40,9 +40,12 @@ struct Asked<T> {
 
 impl<T: Clone + Send> Once<T> {
     pub(super) const fn new() -> Self {
-        Self(Mutex::new(Asked {
-            runs: false,
-            waiting: Vec::new(),
+        Self(Mutex::new(PerProcess {
+            process: 0,
+            value: Asked {
+                runs: false,
+                waiting: Vec::new(),
+            },
         }))
     }
 
@@ -54,7 +57,8 @@ impl<T: Clone + Send> Once<T> {
 
     fn ask(&'static self, work: fn() -> T) -> Result<Receiver<T>> {
         let (done, outcome) = oneshot::channel();
-        let mut asked = self.asked();
+        let mut asked = lock(&self.0);
+        let asked = asked.in_process(std::process::id());
         asked.waiting.retain(|waiting| !waiting.is_closed());
         asked.waiting.push(done);
         if !asked.runs {
@@ -69,10 +73,6 @@ impl<T: Clone + Send> Once<T> {
         }
         Ok(outcome)
     }
-
-    fn asked(&self) -> MutexGuard<'_, Asked<T>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// Ends a run, also if the work panics: nobody is left waiting then.
@@ -80,9 +80,9 @@ struct Ends<T: Clone + Send + 'static>(&'static Once<T>);
 
 impl<T: Clone + Send> Ends<T> {
     fn take(&self) -> Vec<oneshot::Sender<T>> {
-        let mut asked = self.0.asked();
-        asked.runs = false;
-        std::mem::take(&mut asked.waiting)
+        let mut asked = lock(&self.0.0);
+        asked.value.runs = false;
+        std::mem::take(&mut asked.value.waiting)
     }
 }
 
@@ -94,89 +94,131 @@ impl<T: Clone + Send> Drop for Ends<T> {
     }
 }
 
+impl<T> Default for Asked<T> {
+    fn default() -> Self {
+        Self {
+            runs: false,
+            waiting: Vec::new(),
+        }
+    }
+}
+
 type Job = Box<dyn FnOnce() + Send>;
 
+#[derive(Default)]
 struct Queue {
     jobs: VecDeque<Job>,
     threads: usize,
     /// Those among them that wait for work.
     idle: usize,
-    /// Whose threads they are: a fork has none of its parent's.
-    process: u32,
 }
 
-static QUEUE: Mutex<Queue> = Mutex::new(Queue {
-    jobs: VecDeque::new(),
-    threads: 0,
-    idle: 0,
+static QUEUE: Mutex<PerProcess<Queue>> = Mutex::new(PerProcess {
     process: 0,
+    value: Queue {
+        jobs: VecDeque::new(),
+        threads: 0,
+        idle: 0,
+    },
 });
 
 /// Tells an idle thread that there is work.
 static WORK: Condvar = Condvar::new();
 
 fn enqueue(job: Job) -> Result<()> {
-    let mut queue = QUEUE.lock().unwrap_or_else(PoisonError::into_inner);
-    let process = std::process::id();
-    if queue.process != process {
-        *queue = Queue {
-            jobs: VecDeque::new(),
-            threads: 0,
-            idle: 0,
-            process,
-        };
+    let mut queue = lock(&QUEUE);
+    let queue = queue.in_process(std::process::id());
+    match queue.push(job) {
+        Taker::Idle => WORK.notify_one(),
+        Taker::Busy => {}
+        Taker::New => match std::thread::Builder::new()
+            .name("urlfetch".into())
+            .spawn(drain)
+        {
+            Ok(_) => queue.threads += 1,
+            // Whoever runs already will come to it.
+            Err(_) if queue.threads > 0 => {}
+            Err(error) => {
+                queue.jobs.pop_back();
+                return Err(Error::new(
+                    ErrorKind::Config,
+                    "no thread can be started for a blocking call",
+                )
+                .with_source(error));
+            }
+        },
     }
-    queue.jobs.push_back(job);
-    if queue.jobs.len() <= queue.idle {
-        WORK.notify_one();
-        return Ok(());
-    }
-    if queue.threads == MAX_THREADS {
-        return Ok(());
-    }
-    match std::thread::Builder::new()
-        .name("urlfetch".into())
-        .spawn(drain)
-    {
-        Ok(_) => {
-            queue.threads += 1;
-            Ok(())
-        }
-        // Whoever runs already will come to it.
-        Err(_) if queue.threads > 0 => Ok(()),
-        Err(error) => {
-            queue.jobs.pop_back();
-            Err(Error::new(
-                ErrorKind::Config,
-                "no thread can be started for a blocking call",
-            )
-            .with_source(error))
+    Ok(())
+}
+
+/// Who does a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Taker {
+    /// A thread that waits for work.
+    Idle,
+    /// One that is to be started.
+    New,
+    /// The first that is done with what it does.
+    Busy,
+}
+
+impl Queue {
+    fn push(&mut self, job: Job) -> Taker {
+        self.jobs.push_back(job);
+        if self.jobs.len() <= self.idle {
+            Taker::Idle
+        } else if self.threads < MAX_THREADS {
+            Taker::New
+        } else {
+            Taker::Busy
         }
     }
 }
 
 fn drain() {
-    while let Some(job) = next() {
+    while let Some(job) = next(&QUEUE, &WORK, LINGER) {
         // A job that panics ends its caller's wait and not this thread, which is counted.
         let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(job));
     }
 }
 
 /// What is to be done next; if there is nothing for long enough, the thread is counted off.
-fn next() -> Option<Job> {
-    let mut queue = QUEUE.lock().unwrap_or_else(PoisonError::into_inner);
-    if queue.jobs.is_empty() {
-        queue.idle += 1;
-        let nothing = |queue: &mut Queue| queue.jobs.is_empty();
-        let waited = WORK.wait_timeout_while(queue, LINGER, nothing);
+fn next(queue: &Mutex<PerProcess<Queue>>, work: &Condvar, linger: Duration) -> Option<Job> {
+    let mut queue = lock(queue);
+    if queue.value.jobs.is_empty() {
+        queue.value.idle += 1;
+        let nothing = |queue: &mut PerProcess<Queue>| queue.value.jobs.is_empty();
+        let waited = work.wait_timeout_while(queue, linger, nothing);
         (queue, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        queue.idle -= 1;
+        queue.value.idle -= 1;
     }
-    let job = queue.jobs.pop_front();
+    let job = queue.value.jobs.pop_front();
     if job.is_none() {
-        queue.threads -= 1;
+        queue.value.threads -= 1;
     }
     job
+}
+
+/// What threads have in hand. A fork has none of its parent's threads, and begins with nothing.
+struct PerProcess<T> {
+    process: u32,
+    value: T,
+}
+
+impl<T: Default> PerProcess<T> {
+    fn in_process(&mut self, process: u32) -> &mut T {
+        if self.process != process {
+            self.process = process;
+            // Not dropped: whoever waits for it would be woken, by locks that threads of the parent
+            // may have held at the fork, and that nobody gives back here.
+            std::mem::forget(std::mem::take(&mut self.value));
+        }
+        &mut self.value
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// As many names may have a slow server before others have to wait; glibc's resolver itself allows
@@ -202,9 +244,13 @@ pub(super) fn take_all_threads() -> Vec<std::sync::mpsc::Sender<()>> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    use tokio::sync::oneshot::error::TryRecvError;
+
     use super::*;
+    use crate::limits;
 
     #[tokio::test]
     async fn more_jobs_than_threads_all_run_and_a_panic_is_one_callers_trouble() {
@@ -225,6 +271,104 @@ mod tests {
             }
         }
         assert_eq!((sum, failed), (199 * 200 / 2 - 100, 1));
+    }
+
+    /// The flag says that it runs; the thread that it runs on is the parent's.
+    #[tokio::test]
+    async fn in_a_fork_it_runs_anew() {
+        static ONCE: Once<usize> = Once::new();
+        let (parents, mut left_alone) = oneshot::channel();
+        *lock(&ONCE.0) = PerProcess {
+            process: std::process::id() + 1,
+            value: Asked {
+                runs: true,
+                waiting: vec![parents],
+            },
+        };
+        let ran = tokio::time::timeout(limits::DEADLINE, ONCE.run(|| 7)).await;
+        assert_eq!(ran.expect("nobody runs it").unwrap(), 7);
+        assert_eq!(left_alone.try_recv(), Err(TryRecvError::Empty));
+    }
+
+    #[test]
+    fn a_fork_begins_with_nothing_and_drops_nothing() {
+        let parents = Arc::new(());
+        let mut kept = PerProcess {
+            process: 1,
+            value: vec![Arc::clone(&parents)],
+        };
+        assert_eq!(kept.in_process(1).len(), 1);
+        assert!(kept.in_process(2).is_empty());
+        assert_eq!(Arc::strong_count(&parents), 2);
+        kept.in_process(2).push(parents);
+        assert_eq!(kept.in_process(2).len(), 1);
+        // And so does a fork of the fork.
+        assert!(kept.in_process(3).is_empty());
+    }
+
+    #[test]
+    fn a_thread_is_started_if_none_is_idle_and_there_may_be_one_more() {
+        // (jobs that nobody has begun, threads, those that are idle, who takes one more)
+        for (jobs, threads, idle, expected) in [
+            (0, 0, 0, Taker::New),
+            (0, 1, 0, Taker::New),
+            (0, 1, 1, Taker::Idle),
+            (0, MAX_THREADS, 1, Taker::Idle),
+            // The idle one has been told of the job before.
+            (1, 1, 1, Taker::New),
+            (1, 2, 2, Taker::Idle),
+            (2, 2, 2, Taker::New),
+            (0, MAX_THREADS - 1, 0, Taker::New),
+            (0, MAX_THREADS, 0, Taker::Busy),
+            (1, MAX_THREADS, 1, Taker::Busy),
+        ] {
+            let mut queue = queue(jobs, threads);
+            queue.idle = idle;
+            let taker = queue.push(Box::new(|| ()));
+            assert_eq!(taker, expected, "{jobs} {threads} {idle}");
+            assert_eq!(queue.jobs.len(), jobs + 1);
+        }
+    }
+
+    #[test]
+    fn a_thread_without_work_is_counted_off() {
+        let (queue, work) = (here(queue(2, 5)), Condvar::new());
+        for (job, threads) in [(true, 5), (true, 5), (false, 4), (false, 3)] {
+            let next = next(&queue, &work, Duration::ZERO);
+            assert_eq!(next.is_some(), job);
+            let queue = lock(&queue);
+            assert_eq!((queue.value.threads, queue.value.idle), (threads, 0));
+        }
+    }
+
+    #[test]
+    fn a_thread_that_lingers_takes_what_comes() {
+        let (queue, work) = (here(queue(0, 1)), Condvar::new());
+        std::thread::scope(|scope| {
+            let lingers = scope.spawn(|| next(&queue, &work, LINGER));
+            // It ends without work if it never says that it is idle.
+            while lock(&queue).value.idle == 0 && !lingers.is_finished() {
+                std::thread::yield_now();
+            }
+            assert_eq!(lock(&queue).value.push(Box::new(|| ())), Taker::Idle);
+            work.notify_one();
+            assert!(lingers.join().unwrap().is_some());
+        });
+        let queue = lock(&queue);
+        assert_eq!((queue.value.threads, queue.value.idle), (1, 0));
+    }
+
+    fn here(value: Queue) -> Mutex<PerProcess<Queue>> {
+        Mutex::new(PerProcess { process: 1, value })
+    }
+
+    fn queue(jobs: usize, threads: usize) -> Queue {
+        let job = || -> Job { Box::new(|| ()) };
+        Queue {
+            jobs: std::iter::repeat_with(job).take(jobs).collect(),
+            threads,
+            idle: 0,
+        }
     }
 
     #[test]

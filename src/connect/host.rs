@@ -27,6 +27,7 @@ use state::{Locked, Protocol, Shared, State, Waiting};
 mod idle;
 mod next;
 mod open;
+mod reap;
 mod state;
 
 /// The connections that are there to one target, and what is known of those to come.
@@ -121,7 +122,10 @@ impl Host {
                 // One that he would not take makes room for one that he does, when it has closed: the
                 // place of the one that failed him may have gone to somebody before him.
                 self.reap_idle(&mut state, Instant::now());
-                state.idle.drop_oldest();
+                if !state.makes_room() {
+                    let oldest = state.idle.take_oldest();
+                    state.let_go_of(oldest);
+                }
                 None
             };
             let Some(grant) = grant else { break };
@@ -157,6 +161,7 @@ impl Host {
             if self.keeps_idle(&idle, now) {
                 break idle;
             }
+            state.let_go_of([idle]);
         };
         state.in_use += 1;
         let sender = Sender::Http1(idle.connection);
@@ -306,7 +311,11 @@ impl Host {
         let now = Instant::now();
         let since = idle_since.unwrap_or(now);
         let mut state = self.state();
-        self.reap(&mut state, now);
+        // Those that have closed by themselves leave room.
+        match state.idle.len() < self.keep.max_idle {
+            true => self.reap(&mut state, now),
+            false => self.reap_all(&mut state, now),
+        }
         if facts.is_http2 {
             state.streams -= 1;
             if let Some(shared) = state.shared_if(facts) {
@@ -317,21 +326,17 @@ impl Host {
             state.in_use -= 1;
         }
         if let Some(connection) = connection {
-            // Those that have closed by themselves leave room.
-            if state.idle.len() >= self.keep.max_idle {
-                self.reap_idle(&mut state, now);
-            }
+            let idle = Idle {
+                connection,
+                facts: Arc::clone(facts),
+                since,
+            };
             // Whoever waits takes it at once, and does not mind how many are idle.
             if state.idle.len() < self.keep.max_idle || state.somebody_waits() {
-                let facts = Arc::clone(facts);
-                let idle = Idle {
-                    connection,
-                    facts,
-                    since,
-                };
                 state.idle.push(idle, &self.keep);
             } else {
                 self.totals.surplus.one();
+                state.let_go_of([idle]);
             }
         }
         self.serve(state);
@@ -346,57 +351,16 @@ impl Host {
         }
     }
 
-    /// Whether somebody would miss it.
-    pub(super) fn is_in_use(self: &Arc<Self>, now: Instant) -> bool {
+    /// Whether somebody would miss it. What it lets go of is for the caller to drop.
+    pub(super) fn is_in_use(self: &Arc<Self>, now: Instant, spent: &mut Vec<Sender>) -> bool {
         let mut state = self.state();
-        self.reap_idle(&mut state, now);
-        self.reap(&mut state, now);
+        self.reap_all(&mut state, now);
+        spent.append(&mut state.spent);
         let is_counted = self.keep.max_connections.is_some() && state.places > 0;
         Arc::strong_count(self) > 1
             || !state.idle.is_empty()
             || state.shared.is_some()
             || is_counted
-    }
-
-    /// Lets go of what is idle for too long, or too old, and of an h2 connection that is closed. One
-    /// of HTTP/1.1 is looked at by whoever would use it.
-    fn reap(&self, state: &mut State, now: Instant) {
-        if state.idle.is_due(now) {
-            self.reap_idle(state, now);
-        }
-        if let Some(shared) = &state.shared {
-            let is_closed = shared.connection.sender.is_closed();
-            let since = (shared.streams == 0).then_some(shared.last_used);
-            if !self.keeps(is_closed, &shared.facts, since, now) {
-                state.let_go_of_shared();
-            }
-        }
-    }
-
-    /// Lets go of every idle connection that is closed, idle for too long, or too old.
-    fn reap_idle(&self, state: &mut State, now: Instant) {
-        state
-            .idle
-            .retain(&self.keep, |idle| self.keeps_idle(idle, now));
-    }
-
-    fn keeps_idle(&self, idle: &Idle, now: Instant) -> bool {
-        let is_closed = idle.connection.sender.is_closed();
-        self.keeps(is_closed, &idle.facts, Some(idle.since), now)
-    }
-
-    /// Whether a connection may be used again; if not, why it goes is counted.
-    fn keeps(&self, is_closed: bool, facts: &Facts, since: Option<Instant>, now: Instant) -> bool {
-        if is_closed {
-            self.totals.lost.one();
-        } else if !self.keep.is_young(now, facts.born)
-            || since.is_some_and(|since| !self.keep.is_fresh(now, since))
-        {
-            self.totals.expired.one();
-        } else {
-            return true;
-        }
-        false
     }
 
     /// Counts the caller among those who wait, for as long as the answer is held.
@@ -407,8 +371,7 @@ impl Host {
 
     pub(super) fn connections(&self) -> Connections {
         let (mut state, now) = (self.state(), Instant::now());
-        self.reap_idle(&mut state, now);
-        self.reap(&mut state, now);
+        self.reap_all(&mut state, now);
         Connections {
             open: state.places - state.dialling,
             dialling: state.dialling,
@@ -424,21 +387,176 @@ impl Host {
 #[cfg(test)]
 mod tests {
     use std::future::{Future, pending};
-    use std::pin::pin;
     use std::sync::atomic::AtomicBool;
     use std::task::{Context, Wake, Waker};
+    use std::time::Duration;
 
     use hyper_util::rt::TokioIo;
-    use tokio::io::duplex;
+    use tokio::io::{DuplexStream, duplex};
+    use tokio::task::yield_now;
 
-    use super::super::farewell;
+    use super::super::farewell::{self, Held};
     use super::super::http2::Http2;
     use super::super::transport::Transport;
     use super::*;
+    use crate::limits;
 
+    /// It is the last to hold what goes with it, as it may be the last to hold a payload.
     #[tokio::test]
     async fn what_goes_with_a_connection_finds_its_host_unlocked() {
+        type Go = fn(&Arc<Host>, Open);
+        let now = Keep::default();
+        let none_idle = Keep { max_idle: 0, ..now };
+        let only_one = Keep {
+            max_connections: Some(1),
+            ..now
+        };
+        let rows: [(&str, Keep, bool, Go); 5] = [
+            ("enough are idle", none_idle, false, |_, open| drop(open)),
+            ("idle for too long", now, false, |host, open| {
+                drop(open);
+                let later = Instant::now() + limits::IDLE_CONNECTION;
+                drop(host.next(later, Choice::Any, true, false));
+            }),
+            ("closed, and found so", now, true, |host, open| {
+                drop(open);
+                drop(host.next(Instant::now(), Choice::Any, true, false));
+            }),
+            ("closed, and counted", now, true, |host, open| {
+                drop(open);
+                assert_eq!(host.connections().idle, 0);
+            }),
+            ("in the way", only_one, false, |host, open| {
+                drop(open);
+                drop(host.next(Instant::now(), Choice::NotIdle, true, false));
+            }),
+        ];
+        for (why, keep, closed, go) in rows {
+            let host = Arc::new(Host::new(keep, Arc::default()));
+            let (mut open, _end) = connection(&host).await;
+            let (held, seen) = goes(&host);
+            http1(&mut open)._held = held;
+            if closed {
+                close(&mut open).await;
+            }
+            go(&host, open);
+            assert!(seen(), "{why}");
+        }
         let host = Arc::new(Host::new(Keep::default(), Arc::default()));
+        let facts = share(&host).await;
+        let (held, seen) = goes(&host);
+        host.state().shared.as_mut().unwrap().connection.held = Arc::new(held);
+        host.retire(&facts);
+        assert!(seen(), "h2");
+    }
+
+    /// While one connection closes, who would have none of the idle ones waits for its place.
+    #[tokio::test(start_paused = true)]
+    async fn one_idle_connection_makes_room_and_no_more_than_one() {
+        for one_is_old in [false, true] {
+            let keep = Keep {
+                max_connections: Some(3),
+                ..Keep::default()
+            };
+            let host = Arc::new(Host::new(keep, Arc::default()));
+            // Given back at once, as `_` keeps none.
+            let (_, _first) = connection(&host).await;
+            if one_is_old {
+                tokio::time::advance(limits::IDLE_CONNECTION - SECOND).await;
+            }
+            let (_, _second) = connection(&host).await;
+            let (_, _third) = connection(&host).await;
+            tokio::time::advance(SECOND).await;
+            assert_eq!(host.connections().open, 3);
+            let next = host.next(Instant::now(), Choice::NotIdle, true, false);
+            let Next::Wait(granted, _) = next else {
+                panic!("there are as many as there may be");
+            };
+            for _ in 0..3 {
+                host.look_again();
+                assert_eq!(host.connections().idle, 2, "{one_is_old}");
+            }
+            assert!(matches!(granted.await, Ok(Grant::Dial(_))));
+            assert_eq!(host.connections().idle, 2, "{one_is_old}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_used_or_dialled_makes_no_room() {
+        type Is = fn(&mut State);
+        let rows: [(&str, Is); 3] = [
+            ("in use", |state| state.in_use += 1),
+            ("dialled", |state| state.dialling += 1),
+            ("over h2", |state| state.streams += 1),
+        ];
+        for (other, is) in rows {
+            let keep = Keep {
+                max_connections: Some(2),
+                ..Keep::default()
+            };
+            let host = Arc::new(Host::new(keep, Arc::default()));
+            host.state().places += 1;
+            is(&mut host.state());
+            let (_, _end) = connection(&host).await;
+            assert_eq!(host.connections().idle, 1, "{other}");
+            let next = host.next(Instant::now(), Choice::NotIdle, true, false);
+            assert!(matches!(next, Next::Wait(..)), "{other}");
+            assert_eq!(host.connections().idle, 0, "{other}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_has_closed_by_itself_is_not_one_of_those_that_are_idle_enough() {
+        let keep = Keep {
+            max_idle: 1,
+            ..Keep::default()
+        };
+        let host = Arc::new(Host::new(keep, Arc::default()));
+        let (mut closed, _end) = connection(&host).await;
+        let (open, _end) = connection(&host).await;
+        close(&mut closed).await;
+        drop(closed);
+        drop(open);
+        assert_eq!(host.connections().idle, 1);
+        let totals = &host.totals;
+        assert_eq!((totals.lost.total(), totals.surplus.total()), (1, 0));
+    }
+
+    /// A new HTTP/1.1 connection, and its other end.
+    async fn connection(host: &Arc<Host>) -> (Open, DuplexStream) {
+        let next = host.next(Instant::now(), Choice::NotIdle, true, false);
+        let Next::Dial(place) = next else {
+            panic!("there is room");
+        };
+        let (client, server) = duplex(1 << 16);
+        let connected = Connected {
+            stream: Stream::plain(Transport::Tunnel(Box::new(client))),
+            remote: ([127, 0, 0, 1], 443).into(),
+            host: None,
+        };
+        let deadline = Deadline::start(limits::DEADLINE);
+        let open = host.opened(connected, place, deadline).await.unwrap();
+        (open, server)
+    }
+
+    fn http1(open: &mut Open) -> &mut Http1 {
+        match &mut open.sender {
+            Some(Sender::Http1(connection)) => connection,
+            _ => panic!("no ALPN, no h2"),
+        }
+    }
+
+    /// As its server would.
+    async fn close(open: &mut Open) {
+        let connection = http1(open);
+        connection.driver.abort();
+        while !connection.sender.is_closed() {
+            yield_now().await;
+        }
+    }
+
+    /// An h2 connection that everybody shares.
+    async fn share(host: &Arc<Host>) -> Arc<Facts> {
         let (client, _server) = duplex(1 << 16);
         let stream = Stream::plain(Transport::Tunnel(Box::new(client)));
         let facts = Arc::new(Facts {
@@ -451,30 +569,30 @@ mod tests {
             is_http2: true,
         });
         let opening = Http2::open(TokioIo::new(stream), None, &facts, |_| ());
-        let mut connection = opening.await.unwrap();
-        // It is the last to hold this, as it may be the last to hold a payload.
-        let (held, let_go) = farewell::held();
-        connection.held = Arc::new(held);
         host.state().shared = Some(Shared {
-            connection,
+            connection: opening.await.unwrap(),
             facts: Arc::clone(&facts),
             streams: 0,
             last_used: Instant::now(),
         });
+        facts
+    }
+
+    /// What goes with a connection, and whether it has gone while the host was unlocked.
+    fn goes(host: &Arc<Host>) -> (Held, impl Fn() -> bool + use<>) {
         let seen = Arc::new(Seen {
-            host: Arc::clone(&host),
+            host: Arc::clone(host),
             unlocked: AtomicBool::new(false),
         });
-        let mut bound = pin!(let_go.bound(pending()));
+        let (held, let_go) = farewell::held();
+        let mut bound = Box::pin(let_go.bound(pending()));
         let waker = Waker::from(Arc::clone(&seen));
-        assert!(
-            bound
-                .as_mut()
-                .poll(&mut Context::from_waker(&waker))
-                .is_pending()
-        );
-        host.retire(&facts);
-        assert!(seen.unlocked.load(Ordering::Relaxed));
+        let mut cx = Context::from_waker(&waker);
+        assert!(bound.as_mut().poll(&mut cx).is_pending());
+        (held, move || {
+            let _bound = &bound;
+            seen.unlocked.load(Ordering::Relaxed)
+        })
     }
 
     /// Whether the host was unlocked when this was woken.
@@ -489,4 +607,6 @@ mod tests {
             self.unlocked.store(unlocked, Ordering::Relaxed);
         }
     }
+
+    const SECOND: Duration = Duration::from_secs(1);
 }

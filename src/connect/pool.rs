@@ -149,7 +149,8 @@ impl Pool {
     pub(crate) fn stats(&self) -> PoolStats {
         let mut hosts: BTreeMap<_, Connections> = BTreeMap::new();
         let mut now = Connections::default();
-        for (target, host) in self.hosts().all() {
+        let all = self.hosts().all();
+        for (target, host) in all {
             let (origin, connections) = (target.origin(), host.connections());
             now.add(&connections);
             let name = (origin.host().to_owned(), origin.port(), origin.is_https());
@@ -177,8 +178,10 @@ impl Pool {
 
     fn host(&self, target: &Endpoint, now: Instant) -> Arc<Host> {
         let runtime = Handle::current().id();
+        // Dropped when the lock is given back.
+        let _spent;
         let mut hosts = self.hosts();
-        hosts.sweep(now, self.keep.idle_timeout);
+        _spent = hosts.sweep(now, self.keep.idle_timeout);
         if let Some(host) = hosts.get(target, runtime) {
             return Arc::clone(host);
         }
@@ -289,26 +292,32 @@ impl Hosts {
         self.count += 1;
     }
 
-    fn all(&self) -> impl Iterator<Item = (&Endpoint, &Arc<Host>)> {
-        let by_endpoint = self.by_endpoint.iter();
-        by_endpoint.flat_map(|(target, hosts)| hosts.iter().map(move |(_, host)| (target, host)))
+    fn all(&self) -> Vec<(Endpoint, Arc<Host>)> {
+        let mut all = Vec::with_capacity(self.count);
+        for (target, hosts) in &self.by_endpoint {
+            let hosts = hosts.iter().map(|(_, host)| Arc::clone(host));
+            all.extend(hosts.map(|host| (target.clone(), host)));
+        }
+        all
     }
 
     /// Lets go of hosts without an open connection when they have become many, and of connections
-    /// that have been idle for too long when nobody comes back to their host.
-    fn sweep(&mut self, now: Instant, idle_timeout: Duration) {
+    /// that have been idle for too long when nobody comes back to their host: these are returned.
+    fn sweep(&mut self, now: Instant, idle_timeout: Duration) -> Vec<Sender> {
+        let mut spent = Vec::new();
         let swept = *self.swept.get_or_insert(now);
         let interval = idle_timeout.max(MIN_SWEEP_INTERVAL);
         if self.count < self.sweep_at && now - swept < interval {
-            return;
+            return spent;
         }
         self.by_endpoint.retain(|_, hosts| {
-            hosts.retain(|(_, host)| host.is_in_use(now));
+            hosts.retain(|(_, host)| host.is_in_use(now, &mut spent));
             !hosts.is_empty()
         });
         self.count = self.by_endpoint.values().map(Vec::len).sum();
         self.sweep_at = (2 * self.count).max(MIN_SWEEP);
         self.swept = Some(now);
+        spent
     }
 }
 
@@ -423,9 +432,52 @@ mod tests {
         assert_eq!(pool.stats().reused, 1);
     }
 
+    #[test]
+    fn each_runtime_has_a_host_of_its_own_for_each_endpoint() {
+        let pool = Pool::new(Keep::default());
+        let runtime = || {
+            let runtime = tokio::runtime::Builder::new_current_thread();
+            { runtime }.build().unwrap()
+        };
+        let runtimes = [runtime(), runtime()];
+        let targets = [target("one.example"), target("two.example")];
+        let find = || {
+            let mut hosts = Vec::new();
+            for runtime in &runtimes {
+                let _entered = runtime.enter();
+                let of = |target| pool.host(target, Instant::now());
+                hosts.extend(targets.iter().map(of));
+            }
+            hosts
+        };
+        let hosts = find();
+        for (n, (host, again)) in hosts.iter().zip(find()).enumerate() {
+            assert!(Arc::ptr_eq(host, &again), "{n}");
+            let same = hosts.iter().filter(|other| Arc::ptr_eq(host, other));
+            assert_eq!(same.count(), 1, "{n}");
+        }
+        assert_eq!(pool.len(), 4);
+    }
+
+    #[tokio::test]
+    async fn what_is_swept_out_is_for_the_caller_to_drop() {
+        let pool = Pool::new(Keep::default());
+        let (_server, host) = pool.idle_connection("once.example").await;
+        drop(host);
+        let later = Instant::now() + limits::IDLE_CONNECTION;
+        let mut hosts = pool.hosts();
+        assert_eq!(hosts.sweep(later, limits::IDLE_CONNECTION).len(), 1);
+        assert!(hosts.sweep(later, limits::IDLE_CONNECTION).is_empty());
+    }
+
     impl Pool {
+        /// Hosts in the map, in which there is nothing else.
         fn len(&self) -> usize {
-            self.hosts.lock().unwrap().all().count()
+            let hosts = self.hosts();
+            let all = hosts.all().len();
+            assert_eq!(hosts.count, all);
+            assert!(hosts.by_endpoint.values().all(|hosts| !hosts.is_empty()));
+            all
         }
 
         /// An idle HTTP/1.1 connection to a host, and its other end.

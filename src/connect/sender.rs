@@ -31,7 +31,7 @@ pub(super) struct Http1 {
     pub(super) sender: http1::SendRequest<Outgoing>,
     pub(super) driver: AbortHandle,
     /// Gone with this, the driver has [`limits::FAREWELL`] to end.
-    _held: Held,
+    pub(super) _held: Held,
 }
 
 impl Sender {

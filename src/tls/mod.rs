@@ -68,6 +68,7 @@ pub use rustls::pki_types::pem::PemObject;
 pub use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 
 mod alternative;
+mod anchors;
 pub(crate) mod callbacks;
 mod candidates;
 pub(crate) mod certificate;
@@ -105,7 +106,6 @@ pub(crate) mod platform;
 pub(crate) mod policy;
 mod presented;
 mod profile;
-mod read_ahead;
 mod readings;
 pub(crate) mod reason;
 mod revocation;

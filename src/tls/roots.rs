@@ -6,21 +6,19 @@
 //! one by one (the files of a folder, the platform's own) is taken as far as it can be used, and
 //! the rest is listed in [`RootStore::skipped`].
 
-use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::fmt;
 use std::io::Read;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, TrustAnchor};
+use rustls::pki_types::TrustAnchor;
 
-use super::certificate::{Anchor, Certificate};
-use super::fault::{Fault, Position, Problem, Skipped};
-use super::layout::split;
-use super::pem::Entry;
+use super::anchors::Anchors;
+use super::certificate::Anchor;
+use super::fault::{Fault, Skipped};
 use super::platform::{self, CERT_DIR, CERT_FILE, Named};
-use super::sources::{self, Limit, Source, path_name};
+use super::sources::{Limit, Source, path_name};
 use crate::error::{Error, ErrorKind};
 use crate::trace;
 
@@ -45,7 +43,7 @@ use crate::trace;
 /// error if there are none. Nothing else is asked of an anchor here: one that has expired, say, is
 /// taken, and a path that ends in it is refused when it is judged.
 #[derive(Clone)]
-pub struct RootStore(Arc<Held>);
+pub struct RootStore(Arc<Anchors>);
 
 impl RootStore {
     /// A store without anchors: the start for a list of one's own.
@@ -84,14 +82,14 @@ impl RootStore {
     /// certificate do not apply.
     #[cfg(feature = "mozilla-roots")]
     pub fn mozilla() -> Self {
-        let mut held = Held::default();
+        let mut anchors = Anchors::default();
         let source = "mozilla".into();
         for der in webpki_root_certs::TLS_SERVER_ROOT_CERTS {
-            if let Err(problem) = held.insert(&source, der.clone()) {
-                held.skip(Fault::of(&source, problem));
+            if let Err(problem) = anchors.insert(&source, der.clone()) {
+                anchors.skip(Fault::of(&source, problem));
             }
         }
-        Self(Arc::new(held))
+        Self(Arc::new(anchors))
     }
 
     /// Adds the CA certificates of a PEM text.
@@ -125,8 +123,9 @@ impl RootStore {
     /// [`ErrorKind::Config`] if the folder is missing, unreadable or empty, or if nothing in it is
     /// a usable CA certificate.
     pub fn add_pem_dir(mut self, path: impl AsRef<Path>) -> Result<Self, Error> {
-        let held = Arc::make_mut(&mut self.0);
-        held.add_folder(path.as_ref(), path_name)
+        let anchors = Arc::make_mut(&mut self.0);
+        anchors
+            .add_folder(path.as_ref(), path_name)
             .map_err(unreadable)?;
         Ok(self)
     }
@@ -146,8 +145,9 @@ impl RootStore {
     ///
     /// [`ErrorKind::Config`] if the bytes are not one certificate that can serve as an anchor.
     pub fn add_der(mut self, der: impl AsRef<[u8]>) -> Result<Self, Error> {
-        let held = Arc::make_mut(&mut self.0);
-        held.add_der(&Source::bytes(der.as_ref()))
+        let anchors = Arc::make_mut(&mut self.0);
+        anchors
+            .add_der(&Source::bytes(der.as_ref()))
             .map_err(unreadable)?;
         Ok(self)
     }
@@ -161,8 +161,9 @@ impl RootStore {
     /// that can serve as anchors, one at least. Then nothing of them is added, where Python had
     /// loaded what came before.
     pub fn add_der_concatenated(mut self, der: impl AsRef<[u8]>) -> Result<Self, Error> {
-        let held = Arc::make_mut(&mut self.0);
-        held.add_each_der(&Source::bytes(der.as_ref()))
+        let anchors = Arc::make_mut(&mut self.0);
+        anchors
+            .add_each_der(&Source::bytes(der.as_ref()))
             .map_err(unreadable)?;
         Ok(self)
     }
@@ -174,26 +175,26 @@ impl RootStore {
     /// As [`add_der`](Self::add_der), and if the file is missing, unreadable, empty or too large.
     pub fn add_der_file(mut self, path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
-        let held = Arc::make_mut(&mut self.0);
+        let anchors = Arc::make_mut(&mut self.0);
         let source = Source::file(path_name(path), path, Limit::CERTIFICATES);
-        let added = source.and_then(|source| held.add_der(&source));
+        let added = source.and_then(|source| anchors.add_der(&source));
         added.map_err(unreadable)?;
         Ok(self)
     }
 
     /// How many anchors there are.
     pub fn len(&self) -> usize {
-        self.0.anchors.len()
+        self.0.list.len()
     }
 
     /// Whether there is no anchor, so that nothing can be verified.
     pub fn is_empty(&self) -> bool {
-        self.0.anchors.is_empty()
+        self.0.list.is_empty()
     }
 
     /// The anchors, in the order in which they were added.
     pub fn anchors(&self) -> impl ExactSizeIterator<Item = &Anchor> {
-        self.0.anchors.iter()
+        self.0.list.iter()
     }
 
     /// What was found but not used, and why.
@@ -203,32 +204,25 @@ impl RootStore {
 
     /// The anchors of both, and what both skipped.
     pub(crate) fn and(mut self, other: &Self) -> Self {
-        let held = Arc::make_mut(&mut self.0);
-        for (anchor, trusted) in other.0.anchors.iter().zip(&other.0.trusted) {
-            let der = anchor.certificate().certificate_der();
-            if held.known.insert(der.clone()) {
-                held.push(anchor.clone(), trusted.clone());
-            }
-        }
-        held.skipped.extend_from_slice(&other.0.skipped);
+        Arc::make_mut(&mut self.0).merge(&other.0);
         self
     }
 
     /// The places of the anchors whose subject is this name in DER.
     pub(super) fn named(&self, name: &[u8]) -> &[usize] {
-        self.0.by_subject.get(name).map_or(&[], Vec::as_slice)
+        self.0.named(name)
     }
 
     /// The anchor at a place, and the same as webpki takes it.
     pub(super) fn at(&self, place: usize) -> Option<(&Anchor, &TrustAnchor<'static>)> {
-        Some((self.0.anchors.get(place)?, self.0.trusted.get(place)?))
+        self.0.at(place)
     }
 
-    /// A source that was named: nothing in it may be broken.
+    /// Adds what was named: nothing in it may be broken.
     pub(crate) fn add(mut self, source: Result<Source, Fault>) -> Result<Self, Error> {
-        let held = Arc::make_mut(&mut self.0);
+        let anchors = Arc::make_mut(&mut self.0);
         source
-            .and_then(|source| held.add_named(&source))
+            .and_then(|source| anchors.add_named(&source))
             .map_err(unreadable)?;
         Ok(self)
     }
@@ -241,25 +235,26 @@ impl RootStore {
         for variable in &named.empty {
             trace::empty_variable(variable);
         }
-        let mut held = Held::default();
+        let mut anchors = Anchors::default();
         if named.is_nothing() {
-            held.add_platform(platform());
-            if held.anchors.is_empty() {
-                return Err(nothing_found(&held.skipped));
+            anchors.add_platform(platform());
+            if anchors.list.is_empty() {
+                return Err(nothing_found(&anchors.skipped));
             }
         }
         if let Some(path) = &named.file {
             let name = variable_name(CERT_FILE, path);
             let source = Source::file(name, path, Limit::CERTIFICATES);
             source
-                .and_then(|source| held.add_named(&source))
+                .and_then(|source| anchors.add_named(&source))
                 .map_err(unreadable)?;
         }
         for path in &named.folders {
-            held.add_folder(path, |path| variable_name(CERT_DIR, path))
+            anchors
+                .add_folder(path, |path| variable_name(CERT_DIR, path))
                 .map_err(unreadable)?;
         }
-        Ok(Self(Arc::new(held)))
+        Ok(Self(Arc::new(anchors)))
     }
 }
 
@@ -282,143 +277,6 @@ fn once(
         return Ok(store.clone());
     }
     Ok(loaded.insert(load()?).clone())
-}
-
-/// What a store holds. An anchor and its form for webpki have the same index.
-#[derive(Clone, Default)]
-struct Held {
-    anchors: Vec<Anchor>,
-    trusted: Vec<TrustAnchor<'static>>,
-    /// The indices of those of one subject, by its DER.
-    by_subject: HashMap<Box<[u8]>, Vec<usize>>,
-    known: HashSet<CertificateDer<'static>>,
-    skipped: Vec<Skipped>,
-}
-
-impl Held {
-    fn add_named(&mut self, source: &Source) -> Result<(), Fault> {
-        let (usable, faults) = self.add_entries(source);
-        for fault in faults {
-            if usable == 0 || !is_harmless(fault.problem()) {
-                return Err(fault);
-            }
-            self.skip(fault);
-        }
-        Ok(())
-    }
-
-    fn add_der(&mut self, source: &Source) -> Result<(), Fault> {
-        let added = self.insert_der(source, source.der()?);
-        added.map_err(|problem| source.fault(problem))
-    }
-
-    fn add_each_der(&mut self, source: &Source) -> Result<(), Fault> {
-        for (at, der) in split(source.der()?).enumerate() {
-            let added = match der {
-                Ok(der) => self.insert_der(source, der),
-                Err(error) => Err(Problem::NotAnAnchor(error.to_string())),
-            };
-            let position = Position {
-                entry: at + 1,
-                line: None,
-            };
-            added.map_err(|problem| source.fault(problem).at(position))?;
-        }
-        Ok(())
-    }
-
-    fn insert_der(&mut self, source: &Source, der: &[u8]) -> Result<(), Problem> {
-        match PrivateKeyDer::try_from(der) {
-            Ok(_) => Err(Problem::KeyForCa),
-            Err(_) => self.insert(source.name(), CertificateDer::from(der.to_vec())),
-        }
-    }
-
-    fn add_folder(&mut self, path: &Path, name: impl Fn(&Path) -> Arc<str>) -> Result<(), Fault> {
-        let add = |source: &Source| self.add_entries(source);
-        let (limit, wanted) = (Limit::CERTIFICATES, "CA certificate");
-        let faults = sources::read_folder(path, name, limit, wanted, add)?;
-        faults.into_iter().for_each(|fault| self.skip(fault));
-        Ok(())
-    }
-
-    /// Adds what is usable; says how much that was, and what the rest is.
-    fn add_entries(&mut self, source: &Source) -> (usize, Vec<Fault>) {
-        let mut usable = 0;
-        let mut faults = Vec::new();
-        for entry in source.entries() {
-            let added = entry.and_then(|Entry { position, item }| {
-                let added = item
-                    .certificate(Problem::KeyForCa)
-                    .and_then(|der| self.insert(source.name(), der));
-                added.map_err(|problem| source.fault(problem).at(position))
-            });
-            match added {
-                Ok(()) => usable += 1,
-                Err(fault) => faults.push(fault),
-            }
-        }
-        (usable, faults)
-    }
-
-    fn insert(&mut self, source: &Arc<str>, der: CertificateDer<'static>) -> Result<(), Problem> {
-        if self.known.contains(&der) {
-            return Ok(());
-        }
-        let trusted = webpki::anchor_from_trusted_cert(&der)
-            .map_err(|error| Problem::NotAnAnchor(error.to_string()))?
-            .to_owned();
-        let certificate = Certificate::read(der.clone())
-            .map_err(|error| Problem::NotAnAnchor(error.to_string()))?;
-        self.known.insert(der);
-        self.push(Anchor::new(certificate, source.clone()), trusted);
-        Ok(())
-    }
-
-    fn push(&mut self, anchor: Anchor, trusted: TrustAnchor<'static>) {
-        let subject = anchor.certificate().subject_der();
-        let places = self.by_subject.entry(subject.into()).or_default();
-        places.push(self.anchors.len());
-        self.anchors.push(anchor);
-        self.trusted.push(trusted);
-    }
-
-    fn add_platform(&mut self, store: platform::Store) {
-        if let Some(path) = store.file {
-            let source = Source::file(path_name(&path), &path, Limit::CERTIFICATES);
-            let faults = match source {
-                Ok(source) => self.add_entries(&source).1,
-                Err(fault) => vec![fault],
-            };
-            faults.into_iter().for_each(|fault| self.skip(fault));
-        }
-        for path in store.folders {
-            if let Err(fault) = self.add_folder(&path, path_name) {
-                self.skip(fault);
-            }
-        }
-        let source: Arc<str> = "platform".into();
-        for der in store.certificates {
-            if let Err(problem) = self.insert(&source, der) {
-                self.skip(Fault::of(&source, problem));
-            }
-        }
-        let failures = store.failures.into_iter();
-        self.skipped
-            .extend(failures.map(|reason| Skipped::new(&source, reason)));
-    }
-
-    fn skip(&mut self, fault: Fault) {
-        self.skipped.push(fault.into());
-    }
-}
-
-/// Whether a source is sound although an entry of it is of no use to us.
-fn is_harmless(problem: &Problem) -> bool {
-    matches!(
-        problem,
-        Problem::NotCertificate(_) | Problem::NotAnAnchor(_)
-    )
 }
 
 fn variable_name(variable: &str, path: &Path) -> Arc<str> {

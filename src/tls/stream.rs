@@ -1,7 +1,7 @@
 //! A TLS stream whose peer was judged.
 
 use std::fmt;
-use std::io::{self, Read};
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -13,7 +13,6 @@ use tokio::net::TcpStream;
 use super::callbacks::Credential;
 use super::overheard::Overheard;
 use super::peer::Peer;
-use super::read_ahead::ReadAhead;
 use super::verdict::Verdict;
 use crate::connect::transport::{Io, Transport};
 
@@ -68,37 +67,31 @@ impl Io for TlsStream {
     /// and only data or an end are news. Inside of another TLS it is news whatever it is.
     fn is_silent(&mut self) -> bool {
         let (overheard, tls) = self.stream.get_mut();
-        nothing_waits(overheard, tls)
+        nothing_waits(&mut overheard.stream, tls)
     }
 }
 
 /// Whether there is neither data nor an end, wherever it may have got to by now.
-fn nothing_waits(overheard: &mut Overheard<Transport>, tls: &mut ClientConnection) -> bool {
+fn nothing_waits(transport: &mut Transport, tls: &mut ClientConnection) -> bool {
     // Data that nobody has read, or an end.
     if !tls.wants_read() {
         return false;
     }
-    let (ahead, transport) = (&mut overheard.ahead, &mut overheard.stream);
-    if ahead.is_empty() && transport.is_silent() {
+    if transport.is_silent() {
         return true;
     }
     match transport {
-        Transport::Plain(socket) => take_in(ahead, socket, tls).unwrap_or(false),
+        Transport::Plain(socket) => take_in(socket, tls).unwrap_or(false),
         Transport::Tunnel(_) => false,
     }
 }
 
-/// Whether nothing but records of TLS's own waits, read ahead or on the socket. They are read, for
-/// no longer than that takes.
-fn take_in(
-    ahead: &mut ReadAhead,
-    socket: &TcpStream,
-    tls: &mut ClientConnection,
-) -> io::Result<bool> {
+/// Whether nothing but records of TLS's own waits on the socket. They are read, for no longer than
+/// that takes.
+fn take_in(socket: &TcpStream, tls: &mut ClientConnection) -> io::Result<bool> {
     let socket = SockRef::from(socket);
-    let mut waiting = ahead.chain(&*socket);
     for _ in 0..READS {
-        match tls.read_tls(&mut waiting) {
+        match tls.read_tls(&mut &*socket) {
             Ok(0) => return Ok(false),
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(true),
@@ -170,7 +163,7 @@ mod tests {
     use super::*;
     use crate::tls::crypto;
 
-    /// What the server said last, wherever it is: read ahead, on the socket, or in TLS's hands.
+    /// What the server said last, wherever it is: on the socket, or in TLS's hands.
     #[tokio::test]
     async fn only_what_is_of_tls_itself_is_silence() {
         type Say = fn(&mut ServerConnection);
@@ -181,20 +174,19 @@ mod tests {
             ("an end", |tls| tls.send_close_notify(), false),
         ];
         for (said, say, expected) in rows {
-            for place in ["ahead", "socket", "TLS"] {
+            for place in ["socket", "TLS"] {
                 let (mut client, mut server) = pair();
                 say(&mut server);
                 let wire = written(|wire| server.write_tls(wire));
                 let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
                 let socket = TcpStream::connect(listener.local_addr().unwrap()).await;
                 let (end, _) = listener.accept().await.unwrap();
-                let mut overheard = Overheard::new(Transport::Plain(socket.unwrap()));
+                let mut transport = Transport::Plain(socket.unwrap());
                 match place {
-                    "ahead" => overheard.ahead = ReadAhead::holding(wire),
                     "socket" => assert_eq!(end.try_write(&wire).unwrap(), wire.len()),
                     _ => take(&mut client, &wire),
                 }
-                let found = nothing_waits(&mut overheard, &mut client);
+                let found = nothing_waits(&mut transport, &mut client);
                 assert_eq!(found, expected, "{said} {place}");
                 drop(end);
             }

@@ -7,10 +7,11 @@ use std::sync::{Arc, MutexGuard};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::idle::Stack;
+use super::idle::{Idle, Stack};
 use super::next::{Choice, Grant};
 use crate::connect::facts::Facts;
 use crate::connect::http2::Http2;
+use crate::connect::sender::Sender;
 use crate::error::Error;
 
 #[derive(Debug, Default)]
@@ -22,8 +23,8 @@ pub(super) struct State {
     pub(super) idle: Stack,
     /// The h2 connection that everybody shares.
     pub(super) shared: Option<Shared>,
-    /// Those before it, until the lock is given back.
-    spent: Vec<Shared>,
+    /// What was let go of, until the lock is given back.
+    pub(super) spent: Vec<Sender>,
     /// Who waits for a connection or a stream: first come, first served.
     pub(super) queue: VecDeque<Waiting>,
     /// How long the queue may become before those in it are looked for who have given up.
@@ -65,7 +66,7 @@ pub(super) struct Waiting {
 /// It may be the body of a response of this host.
 pub(super) struct Locked<'a> {
     state: MutexGuard<'a, State>,
-    spent: Vec<Shared>,
+    spent: Vec<Sender>,
 }
 
 impl<'a> Locked<'a> {
@@ -99,7 +100,8 @@ impl Drop for Locked<'_> {
 impl State {
     /// Everybody shares this connection from now on.
     pub(super) fn share(&mut self, connection: Shared) {
-        self.spent.extend(self.shared.replace(connection));
+        let before = self.shared.replace(connection);
+        self.spent.extend(before.map(Sender::from));
     }
 
     pub(super) fn enqueue(&mut self, waiting: Waiting) {
@@ -130,8 +132,31 @@ impl State {
 
     /// Whoever waits for a stream of it has to look for another connection.
     pub(super) fn let_go_of_shared(&mut self) {
-        self.spent.extend(self.shared.take());
+        self.spent.extend(self.shared.take().map(Sender::from));
         self.queue.clear();
+    }
+
+    pub(super) fn let_go_of(&mut self, idle: impl IntoIterator<Item = Idle>) {
+        self.spent.extend(idle.into_iter().map(Sender::from));
+    }
+
+    /// Whether there is a connection that nobody uses any more and that has not closed yet. One of
+    /// h2 has until its last request is over, and is not waited for.
+    pub(super) fn makes_room(&self) -> bool {
+        let used = self.dialling + self.in_use + self.idle.len();
+        self.shared.is_none() && self.streams == 0 && self.places > used
+    }
+}
+
+impl From<Idle> for Sender {
+    fn from(idle: Idle) -> Self {
+        Self::Http1(idle.connection)
+    }
+}
+
+impl From<Shared> for Sender {
+    fn from(shared: Shared) -> Self {
+        Self::Http2(shared.connection)
     }
 }
 
