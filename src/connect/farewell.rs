@@ -1,12 +1,12 @@
 //! How a connection ends that nobody uses any more: it may say goodbye, and not for ever.
 
 use std::convert::Infallible;
-use std::future::{Future, poll_fn};
-use std::pin::pin;
-use std::task::Poll;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 
 use tokio::sync::oneshot;
-use tokio::time::sleep;
+use tokio::time::{Sleep, sleep};
 
 use crate::limits;
 
@@ -27,16 +27,40 @@ pub(super) fn held() -> (Held, LetGo) {
 impl LetGo {
     /// Drives a connection to its end, for which it has [`limits::FAREWELL`] when [`Held`] is
     /// gone: it writes what is left and says goodbye, and its peer may never make room for that.
-    pub(super) async fn bound(self, driver: impl Future<Output = ()>) {
-        let mut driver = pin!(driver);
-        let mut farewell = pin!(async {
-            let _ = self.0.await;
-            sleep(limits::FAREWELL).await;
-        });
-        poll_fn(|cx| match driver.as_mut().poll(cx) {
-            Poll::Ready(()) => Poll::Ready(()),
-            Poll::Pending => farewell.as_mut().poll(cx),
-        })
-        .await;
+    pub(super) fn bound<D>(self, driver: D) -> Bound<D> {
+        Bound {
+            driver,
+            let_go: self,
+            farewell: None,
+        }
+    }
+}
+
+/// What drives a connection, and what ends it. There is one for as long as a connection is open:
+/// written out, it has room for the driver once, and an async fn's future for each move of it.
+pub(super) struct Bound<D> {
+    driver: D,
+    let_go: LetGo,
+    /// When nobody holds the connection any more.
+    farewell: Option<Pin<Box<Sleep>>>,
+}
+
+impl<D: Future + Unpin> Future for Bound<D> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        if Pin::new(&mut this.driver).poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        let farewell = match &mut this.farewell {
+            Some(farewell) => farewell,
+            farewell => {
+                // What comes is that nothing will.
+                let _ = ready!(Pin::new(&mut this.let_go.0).poll(cx));
+                farewell.insert(Box::pin(sleep(limits::FAREWELL)))
+            }
+        };
+        farewell.as_mut().poll(cx)
     }
 }

@@ -585,7 +585,7 @@ mod tests {
             unlocked: AtomicBool::new(false),
         });
         let (held, let_go) = farewell::held();
-        let mut bound = Box::pin(let_go.bound(pending()));
+        let mut bound = Box::pin(let_go.bound(pending::<()>()));
         let waker = Waker::from(Arc::clone(&seen));
         let mut cx = Context::from_waker(&waker);
         assert!(bound.as_mut().poll(&mut cx).is_pending());

@@ -144,7 +144,7 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Background {
     fn execute(&self, future: F) {
         let let_go = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         match let_go {
-            Some(let_go) => drop(tokio::spawn(let_go.bound(future))),
+            Some(let_go) => drop(tokio::spawn(let_go.bound(Box::pin(future)))),
             None => drop(tokio::spawn(future)),
         }
     }

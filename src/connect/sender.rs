@@ -95,7 +95,7 @@ impl Sender {
                 .await?
                 .map_err(failed)?;
             let (held, let_go) = farewell::held();
-            let driver = tokio::spawn(let_go.bound(async { drop(driver.await) }));
+            let driver = tokio::spawn(let_go.bound(driver));
             Ok(Self::Http1(Http1 {
                 sender,
                 driver: driver.abort_handle(),
