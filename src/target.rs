@@ -57,11 +57,17 @@ impl Target {
     /// Of any URL: what is wrong with it is told by [`checked`](Self::checked), and by
     /// [`admit`](Self::admit) when it is fetched.
     pub(crate) fn of(url: Url) -> Self {
-        let origin = Origin::of(&url);
+        // One piece of memory for all that is made of it: the host, Host and the path.
+        let text = Arc::from(&url[Position::BeforeHost..Position::AfterQuery]);
+        let origin = Origin::within(&url, &text);
+        let written = match &origin {
+            Ok(_) => Written::of(&url, text),
+            Err(_) => None,
+        };
         Self(Arc::new(Parts {
-            written: origin.as_ref().ok().and_then(|_| Written::of(&url)),
-            origin,
             url,
+            origin,
+            written,
         }))
     }
 
@@ -133,14 +139,21 @@ impl Target {
 }
 
 impl Written {
-    fn of(url: &Url) -> Option<Self> {
+    /// Of the text that begins with the URL's host and ends with its query.
+    fn of(url: &Url, text: Arc<str>) -> Option<Self> {
         let host = &url[Position::BeforeHost..Position::AfterPort];
-        // One piece of memory for both.
-        let text =
-            Bytes::copy_from_slice(url[Position::BeforeHost..Position::AfterQuery].as_bytes());
+        let text = Bytes::from_owner(Text(text));
         let path = PathAndQuery::from_maybe_shared(text.slice(host.len()..)).ok()?;
         let host = HeaderValue::from_maybe_shared(text.slice(..host.len())).ok()?;
         Some(Self { host, path })
+    }
+}
+
+struct Text(Arc<str>);
+
+impl AsRef<[u8]> for Text {
+    fn as_ref(&self) -> &[u8] {
+        self.0.as_bytes()
     }
 }
 

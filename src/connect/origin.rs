@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+use std::ops::Deref;
 use std::sync::{Arc, LazyLock};
 
 use rustls::pki_types::ServerName;
@@ -17,7 +18,7 @@ use crate::tls::shown::Shown;
 pub(crate) struct Origin {
     https: bool,
     /// Without the brackets of an IPv6 literal.
-    host: Arc<str>,
+    host: Name,
     /// 0 if it is not known.
     port: u16,
     /// Its hash: an origin is read once, and looked up with every request.
@@ -27,6 +28,11 @@ pub(crate) struct Origin {
 impl Origin {
     /// The origin of a URL, or why it cannot be fetched.
     pub(crate) fn of(url: &Url) -> Result<Self> {
+        Self::within(url, &Arc::from(""))
+    }
+
+    /// The same. If `text` begins with its host it is kept, in place of a copy of the host.
+    pub(crate) fn within(url: &Url, text: &Arc<str>) -> Result<Self> {
         let invalid = |why: String| Error::new(ErrorKind::InvalidUrl, why).with_url(url);
         let https = match url.scheme() {
             "https" => true,
@@ -62,7 +68,7 @@ impl Origin {
                 Shown(&host)
             )));
         }
-        Ok(Self::new(https, host.into(), port))
+        Ok(Self::new(https, Name::within(text, &host), port))
     }
 
     /// A host and a port that a caller named apart. The host may be an IPv6 literal in brackets.
@@ -94,19 +100,25 @@ impl Origin {
         };
         // As of a URL's host.
         ServerName::try_from(host.as_str()).map_err(|_| invalid())?;
-        Ok(Self::new(true, host.into(), 0))
+        Ok(Self::new(true, Name::within(&host.as_str().into(), &host), 0))
     }
 
-    fn new(https: bool, host: Arc<str>, port: u16) -> Self {
+    fn new(https: bool, host: Name, port: u16) -> Self {
         // Its key is nobody's: who chooses the hosts does not choose where they meet.
         static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
-        let hash = KEY.hash_one((https, &host, port));
+        let hash = KEY.hash_one((https, &*host, port));
         Self {
             https,
             host,
             port,
             hash,
         }
+    }
+
+    /// Itself, to be kept: without the rest of a text that others have done with.
+    pub(super) fn to_keep(&self) -> Self {
+        let host = Name::within(&self.host().into(), self.host());
+        Self { host, ..*self }
     }
 
     pub(crate) fn is_https(&self) -> bool {
@@ -136,13 +148,53 @@ impl Hash for Origin {
     }
 }
 
+/// A host's name, by which a text begins that is there for something else too.
+#[derive(Clone)]
+struct Name {
+    text: Arc<str>,
+    length: usize,
+}
+
+impl Name {
+    fn within(text: &Arc<str>, name: &str) -> Self {
+        let text = match text.starts_with(name) {
+            true => Arc::clone(text),
+            false => name.into(),
+        };
+        let length = name.len();
+        Self { text, length }
+    }
+}
+
+impl Deref for Name {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        self.text.get(..self.length).unwrap_or_default()
+    }
+}
+
+impl PartialEq for Name {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Name {}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
 /// Host and port, as they stand in a URL; the host alone, if the port is not known.
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.port, self.host.contains(':')) {
             (0, _) => f.write_str(&self.host),
-            (port, true) => write!(f, "[{}]:{port}", self.host),
-            (port, false) => write!(f, "{}:{port}", self.host),
+            (port, true) => write!(f, "[{}]:{port}", self.host()),
+            (port, false) => write!(f, "{}:{port}", self.host()),
         }
     }
 }
@@ -198,6 +250,35 @@ mod tests {
         }
     }
 
+    /// What stands behind the host is no part of it, and of no other origin.
+    #[test]
+    fn a_host_is_the_beginning_of_a_text_or_a_copy() {
+        let url: Url = "https://a.test/one".parse().unwrap();
+        let origin = Origin::of(&url).unwrap();
+        for (text, shares) in [
+            ("a.test/one", true),
+            ("a.test:443/one?two", true),
+            ("a.test", true),
+            ("a.tes", false),
+            ("b.test/one", false),
+            ("", false),
+        ] {
+            let text = Arc::from(text);
+            let within = Origin::within(&url, &text).unwrap();
+            assert_eq!(within.host(), "a.test", "{text}");
+            assert_eq!(within, origin, "{text}");
+            assert_eq!(within.hash, origin.hash, "{text}");
+            assert_eq!(within.to_string(), "a.test:443");
+            assert_eq!(within.to_keep(), origin, "{text}");
+            assert_eq!(&*within.to_keep().host.text, "a.test", "{text}");
+            assert_eq!(Arc::strong_count(&text) == 2, shares, "{text}");
+        }
+        let other = "https://a.test.evil.test/".parse().unwrap();
+        let other = Origin::within(&other, &"a.test.evil.test/".into()).unwrap();
+        assert_ne!(other, origin);
+        assert_eq!(other.host(), "a.test.evil.test");
+    }
+
     #[test]
     fn a_host_alone_makes_an_origin_too() {
         for (host, expected) in [
@@ -213,8 +294,8 @@ mod tests {
         ] {
             let origin = Origin::tls(host, 5433);
             assert_eq!(
-                origin.map(|o| o.host).map_err(|error| error.kind()),
-                expected.map(Arc::from).ok_or(ErrorKind::InvalidUrl),
+                origin.as_ref().map(Origin::host).map_err(Error::kind),
+                expected.ok_or(ErrorKind::InvalidUrl),
                 "{host}"
             );
         }

@@ -186,7 +186,7 @@ impl Pool {
             return Arc::clone(host);
         }
         let host = Arc::new(Host::new(self.keep, Arc::clone(&self.totals)));
-        hosts.insert(target.clone(), runtime, Arc::clone(&host));
+        hosts.insert(target.to_keep(), runtime, Arc::clone(&host));
         host
     }
 

@@ -85,6 +85,15 @@ pub(crate) struct Endpoint {
 }
 
 impl Endpoint {
+    /// Itself, to be kept; see [`Origin::to_keep`].
+    pub(super) fn to_keep(&self) -> Self {
+        Self {
+            origin: self.origin.to_keep(),
+            demand: self.demand,
+            terms: Arc::clone(&self.terms),
+        }
+    }
+
     pub(crate) fn origin(&self) -> &Origin {
         &self.origin
     }
