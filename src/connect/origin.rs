@@ -26,12 +26,8 @@ pub(crate) struct Origin {
 }
 
 impl Origin {
-    /// The origin of a URL, or why it cannot be fetched.
-    pub(crate) fn of(url: &Url) -> Result<Self> {
-        Self::within(url, &Arc::from(""))
-    }
-
-    /// The same. If `text` begins with its host it is kept, in place of a copy of the host.
+    /// The origin of a URL, or why it cannot be fetched. A `text` that begins with the URL's host is
+    /// kept in place of a copy of that.
     pub(crate) fn within(url: &Url, text: &Arc<str>) -> Result<Self> {
         let invalid = |why: String| Error::new(ErrorKind::InvalidUrl, why).with_url(url);
         let https = match url.scheme() {
@@ -100,7 +96,11 @@ impl Origin {
         };
         // As of a URL's host.
         ServerName::try_from(host.as_str()).map_err(|_| invalid())?;
-        Ok(Self::new(true, Name::within(&host.as_str().into(), &host), 0))
+        Ok(Self::new(
+            true,
+            Name::within(&host.as_str().into(), &host),
+            0,
+        ))
     }
 
     fn new(https: bool, host: Name, port: u16) -> Self {
@@ -202,6 +202,12 @@ impl fmt::Display for Origin {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl Origin {
+        pub(crate) fn of(url: &Url) -> Result<Self> {
+            Self::within(url, &"".into())
+        }
+    }
 
     #[test]
     fn an_origin_is_what_can_be_dialled_and_verified() {

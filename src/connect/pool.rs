@@ -35,7 +35,7 @@ pub(crate) struct Pool {
 #[derive(Debug, Default)]
 struct Hosts {
     /// By endpoint, so that nothing is cloned to look one up; and by runtime, of which there are few.
-    by_endpoint: HashMap<Endpoint, Vec<(Id, Arc<Host>)>, BuildHasherDefault<Hashed>>,
+    by_endpoint: HashMap<Endpoint, Vec<(Id, Arc<Host>)>, Keyed>,
     count: usize,
     sweep_at: usize,
     swept: Option<Instant>,
@@ -257,6 +257,8 @@ async fn until_granted(
         }
     }
 }
+
+type Keyed = BuildHasherDefault<Hashed>;
 
 /// Takes the hash that an endpoint has already, which is keyed.
 #[derive(Default)]
