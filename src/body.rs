@@ -11,13 +11,12 @@ use bytes::{Bytes, BytesMut};
 use futures_core::Stream;
 use http::HeaderMap;
 use http_body::{Body as _, Frame, SizeHint};
-use hyper::body::Incoming;
 use tokio::time::Instant;
 use url::Url;
 
 pub use content::Content;
 
-use crate::connect::{Facts, Lease};
+use crate::connect::{Facts, Incoming, Lease};
 use crate::decode::Decoder;
 use crate::error::{Error, Result};
 use crate::limits::{self, Deadline};

@@ -5,12 +5,13 @@ use std::pin::pin;
 
 use http::response::Parts;
 use http::{Request, Response, Version};
-use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 use tokio::time::Instant;
 
-use super::failure::{explain, find, is_going_away, is_refused, is_untimely, malformed};
+use super::failure::{Broken, explain, is_going_away, is_refused, is_untimely, malformed};
 use super::framing;
+use super::http2::make_ready;
+use super::incoming::{Incoming, Received};
 use super::lease::Lease;
 use super::outgoing::Outgoing;
 use super::replay::Circumstances;
@@ -36,8 +37,8 @@ pub(crate) struct Exchange {
 #[derive(Debug)]
 pub(crate) struct Failed {
     pub(crate) error: Error,
-    /// The request itself, if hyper handed it back.
-    pub(crate) request: Option<Box<Request<Outgoing>>>,
+    /// What it was to upload, if nothing of it was sent.
+    pub(crate) payload: Option<Outgoing>,
     pub(crate) how: Circumstances,
 }
 
@@ -71,12 +72,15 @@ impl Lease {
                     let sending = pin!(connection.sender.try_send_request(request));
                     self.open.sender = Some(Sender::Http1(connection));
                     let outcome = deadline.run(Phase::FirstByte, sending).await;
-                    self.answered(outcome, before)
+                    self.answered(outcome.map(http1), before)
                 }
                 Ok(Sender::Http2(mut connection)) => {
-                    let sending = pin!(connection.sender.try_send_request(request));
+                    let sending = connection.send(request);
                     drop(connection);
-                    let outcome = deadline.run(Phase::FirstByte, sending).await;
+                    let outcome = match sending {
+                        Ok(sending) => deadline.run(Phase::FirstByte, sending).await.map(http2),
+                        Err((error, payload)) => Ok(Err((Broken::http2(error), payload))),
+                    };
                     self.answered(outcome, before)
                 }
                 Err(error) => Err(self.unsent(error)),
@@ -92,7 +96,7 @@ impl Lease {
                 }),
                 Err(failed) => {
                     // What was handed back was not sent.
-                    if failed.request.is_none() {
+                    if failed.payload.is_none() {
                         *timings = timings.with_moved(self.moved());
                     }
                     Err(failed)
@@ -119,7 +123,7 @@ impl Lease {
     fn unsent(&self, error: Error) -> Failed {
         Failed {
             error: error.with_verdict(self.open.facts.shared_verdict()),
-            request: None,
+            payload: None,
             how: Circumstances::default(),
         }
     }
@@ -131,7 +135,10 @@ impl Lease {
             .ok_or_else(|| Error::new(ErrorKind::ConnectionClosed, "the connection is spent"))?;
         self.tally = match &sender {
             Sender::Http1(_) => Tally::http1(&self.open.facts.traffic),
-            Sender::Http2(_) => Tally::http2(request),
+            Sender::Http2(_) => {
+                make_ready(request);
+                Tally::http2(request)
+            }
         };
         self.hold(&sender, request.body_mut());
         if self.open.reused && !self.open.facts.is_http2 {
@@ -145,15 +152,15 @@ impl Lease {
         let facts = &self.open.facts;
         let failed = |error: Error| Failed {
             error: error.sent(true).with_verdict(facts.shared_verdict()),
-            request: None,
+            payload: None,
             how: Circumstances {
                 reused: self.open.reused,
                 answered: true,
                 ..Circumstances::default()
             },
         };
-        let response = match outcome {
-            // hyper has the request and may be writing it at this moment.
+        let (head, body) = match outcome {
+            // It may be written at this moment.
             Err(elapsed) => {
                 // A peer that is gone without a word takes every request of the next minutes.
                 if self.open.facts.traffic.read() == before.read {
@@ -161,15 +168,13 @@ impl Lease {
                 }
                 return Err(failed(elapsed.into()));
             }
-            Ok(Err(mut refused)) => {
-                let request = refused.take_message().map(Box::new);
-                let error = refused.into_error();
+            Ok(Err((error, payload))) => {
                 // An error of hyper's is the end of an HTTP/1.1 connection: what was not written
                 // by now never will be. On h2 other streams are counted too.
                 let sent = facts.is_http2 || facts.traffic.written() > before.written;
                 let going_away = is_going_away(&error, self.open.reused);
                 let how = Circumstances {
-                    handed_back: request.is_some(),
+                    handed_back: payload.is_some(),
                     // h2 fails a stream by GOAWAY only above the last one that the peer will
                     // process. But hyper fails one by it too that is on its way to the peer when
                     // the GOAWAY comes, whichever the last one is; it has not come to the payload
@@ -182,7 +187,7 @@ impl Lease {
                     answered: facts.traffic.read() > before.read,
                 };
                 // One stream that was reset says nothing of the others.
-                if !find::<h2::Error>(&error).is_some_and(h2::Error::is_reset) {
+                if !matches!(&error, Broken::Http2(error) if error.is_reset()) {
                     self.open.retire();
                 }
                 let payload_failed = self.payload_failure().cloned();
@@ -190,15 +195,14 @@ impl Lease {
                     error: payload_failed
                         .unwrap_or_else(|| explain(error, facts))
                         .with_phase(Phase::FirstByte)
-                        .sent(sent && request.is_none())
+                        .sent(sent && payload.is_none())
                         .with_verdict(facts.shared_verdict()),
-                    request,
+                    payload,
                     how,
                 });
             }
             Ok(Ok(response)) => response,
         };
-        let (head, body) = response.into_parts();
         self.tally.head(&head);
         // hyper would answer in kind, and HTTP/1.0 cannot carry a payload of unknown length: it
         // would write the next request without.
@@ -210,8 +214,33 @@ impl Lease {
     }
 }
 
-/// What hyper said, if it did in time.
-type Outcome = Result<Result<Response<Incoming>, TrySendError<Request<Outgoing>>>, Elapsed>;
+/// What came of a request, if it came in time. What it was to upload is there if nothing of it was
+/// sent.
+type Outcome = Result<Answer, Elapsed>;
+
+type Answer = Result<(Parts, Incoming), (Broken, Option<Outgoing>)>;
+
+/// What hyper said.
+fn http1(said: Result<Response<hyper::body::Incoming>, TrySendError<Request<Outgoing>>>) -> Answer {
+    match said {
+        Ok(response) => {
+            let (head, body) = response.into_parts();
+            Ok((head, Incoming::Http1(body)))
+        }
+        Err(mut refused) => {
+            let payload = refused.take_message().map(Request::into_body);
+            Err((Broken::Http1(refused.into_error()), payload))
+        }
+    }
+}
+
+/// What h2 said.
+fn http2(said: Result<(Parts, Received), h2::Error>) -> Answer {
+    match said {
+        Ok((head, body)) => Ok((head, Incoming::Http2(body))),
+        Err(error) => Err((Broken::http2(error), None)),
+    }
+}
 
 /// What the connection had read and written before a request.
 struct Before {

@@ -144,9 +144,6 @@ impl Host {
     pub(super) fn look_again(self: &Arc<Self>) {
         let mut state = self.state();
         self.reap(&mut state, Instant::now());
-        if let Some(shared) = &state.shared {
-            shared.connection.wake();
-        }
         self.serve(state);
     }
 
@@ -364,8 +361,8 @@ impl Host {
         if state.idle.is_due(now) {
             self.reap_idle(state, now);
         }
-        if let Some(shared) = &state.shared {
-            let is_closed = shared.connection.sender.is_closed();
+        if let Some(shared) = &mut state.shared {
+            let is_closed = shared.connection.is_closed();
             let since = (shared.streams == 0).then_some(shared.last_used);
             if !self.keeps(is_closed, &shared.facts, since, now) {
                 state.let_go_of_shared();
@@ -428,7 +425,6 @@ mod tests {
     use std::sync::atomic::AtomicBool;
     use std::task::{Context, Wake, Waker};
 
-    use hyper_util::rt::TokioIo;
     use tokio::io::duplex;
 
     use super::super::farewell;
@@ -450,7 +446,7 @@ mod tests {
             credential: Default::default(),
             is_http2: true,
         });
-        let opening = Http2::open(TokioIo::new(stream), None, &facts, |_| ());
+        let opening = Http2::open(stream, None, &facts, |_| ());
         let mut connection = opening.await.unwrap();
         // It is the last to hold this, as it may be the last to hold a payload.
         let (held, let_go) = farewell::held();

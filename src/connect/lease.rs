@@ -62,7 +62,7 @@ impl Lease {
         self.tally.frame(frame);
     }
 
-    /// Whether hyper has come to send the payload.
+    /// Whether it has come to sending the payload.
     pub(super) fn upload_has_begun(&self) -> bool {
         let has_begun = |uploading: &Uploading| uploading.leash.upload_has_begun();
         self.uploading.as_ref().is_some_and(has_begun)

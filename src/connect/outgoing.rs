@@ -15,8 +15,8 @@ use tokio::sync::oneshot;
 use crate::error::{Error, ErrorKind};
 use crate::limits::Exceeded;
 
-/// What hyper is given as a body. It is one word, as it travels through hyper's channel with every
-/// request. There is none when all of it has been taken.
+/// What is sent as a body. It is one word, as it travels through hyper's channel with every request
+/// over HTTP/1.1. There is none when all of it has been taken.
 pub(crate) struct Outgoing(Option<Box<Upload>>);
 
 /// A payload's stream.
@@ -69,6 +69,12 @@ impl Outgoing {
             length,
             last: Bytes::new(),
         }))
+    }
+
+    /// Whether it is all there, so that nothing of the caller's runs when it is polled.
+    pub(super) fn is_whole(&self) -> bool {
+        let source = self.0.as_deref().map(|upload| &upload.source);
+        matches!(source, None | Some(Source::Whole(_)))
     }
 
     fn upload(source: Source) -> Self {
@@ -198,7 +204,7 @@ impl Upload {
             }
         }
         match &mut self.source {
-            // Piece by piece, as what hyper has taken counts as uploaded.
+            // Piece by piece, as what was taken counts as uploaded.
             Source::Whole(bytes) => {
                 let piece = bytes.split_to(bytes.len().min(PIECE));
                 Poll::Ready(Ok(Some(piece)))

@@ -4,7 +4,7 @@
 /// How a request failed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Circumstances {
-    /// hyper gave the request back: none of it was written.
+    /// The request was given back: none of it was written.
     pub(crate) handed_back: bool,
     /// h2 says that the stream was not processed: REFUSED_STREAM, or a GOAWAY below it, whatever
     /// its code. Or it was not begun on a used connection, where the server had spoken or left

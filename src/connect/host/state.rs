@@ -61,7 +61,7 @@ pub(super) struct Waiting {
 }
 
 /// The state, and what goes only when nobody is locked out any more: with the last sender of a
-/// connection goes what hyper's channel has kept, and with a payload whatever its caller put there.
+/// connection goes what is left on it, and with a payload whatever its caller put there.
 /// It may be the body of a response of this host.
 pub(super) struct Locked<'a> {
     state: MutexGuard<'a, State>,
@@ -132,6 +132,13 @@ impl State {
     pub(super) fn let_go_of_shared(&mut self) {
         self.spent.extend(self.shared.take());
         self.queue.clear();
+    }
+}
+
+/// No request is given to it any more.
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.connection.held.retire();
     }
 }
 
