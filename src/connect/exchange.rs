@@ -172,17 +172,13 @@ impl Lease {
                 // An error of hyper's is the end of an HTTP/1.1 connection: what was not written
                 // by now never will be. On h2 other streams are counted too.
                 let sent = facts.is_http2 || facts.traffic.written() > before.written;
-                let going_away = is_going_away(&error, self.open.reused);
                 let how = Circumstances {
                     handed_back: payload.is_some(),
                     // h2 fails a stream by GOAWAY only above the last one that the peer will
-                    // process. But hyper fails one by it too that is on its way to the peer when
-                    // the GOAWAY comes, whichever the last one is; it has not come to the payload
-                    // then.
+                    // process.
                     unprocessed: is_refused(&error)
                         || is_untimely(&error)
-                        || going_away && self.upload_has_begun(),
-                    going_away,
+                        || is_going_away(&error, self.open.reused),
                     reused: self.open.reused,
                     answered: facts.traffic.read() > before.read,
                 };

@@ -62,12 +62,6 @@ impl Lease {
         self.tally.frame(frame);
     }
 
-    /// Whether it has come to sending the payload.
-    pub(super) fn upload_has_begun(&self) -> bool {
-        let has_begun = |uploading: &Uploading| uploading.leash.upload_has_begun();
-        self.uploading.as_ref().is_some_and(has_begun)
-    }
-
     /// Ties the upload of a request to this lease.
     pub(super) fn hold(&mut self, sender: &Sender, payload: &mut Outgoing) {
         let driver = match sender {

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
@@ -106,7 +106,6 @@ pub(super) struct Leash {
 /// How far an upload has come.
 #[derive(Debug, Default)]
 struct Progress {
-    begun: AtomicBool,
     /// Bytes that were taken off to be written.
     taken: AtomicU64,
     /// Unset while it goes on, and for good if it was given up.
@@ -117,11 +116,6 @@ impl Leash {
     /// Whether everything has been taken off to be written, or the upload has failed.
     pub(super) fn upload_is_over(&self) -> bool {
         self.held.is_closed()
-    }
-
-    /// Whether any of it was asked for.
-    pub(super) fn upload_has_begun(&self) -> bool {
-        self.progress.begun.load(Ordering::Relaxed)
     }
 
     /// How many bytes have been taken off to be written.
@@ -195,7 +189,6 @@ impl Body for Outgoing {
 impl Upload {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Error>> {
         if let Some(led) = &mut self.leash {
-            led.progress.begun.store(true, Ordering::Relaxed);
             if Pin::new(&mut led.let_go).poll(cx).is_ready() {
                 return Poll::Ready(Err(Error::new(
                     ErrorKind::Payload,
@@ -371,7 +364,6 @@ mod tests {
             let mut body = Outgoing::whole(bytes.clone());
             let leash = body.leash().unwrap();
             let mut sent = Vec::new();
-            assert!(!leash.upload_has_begun());
             while !body.is_end_stream() {
                 assert!(!leash.upload_is_over());
                 assert_eq!(body.size_hint().exact(), Some((length - sent.len()) as u64));
@@ -380,7 +372,7 @@ mod tests {
                 sent.extend_from_slice(&piece);
                 assert_eq!(leash.taken(), sent.len() as u64);
             }
-            assert!(leash.upload_has_begun() && leash.upload_is_over() && leash.all_was_taken());
+            assert!(leash.upload_is_over() && leash.all_was_taken());
             assert_eq!(sent, bytes);
         }
     }
