@@ -49,8 +49,8 @@ impl Alive {
         }
     }
 
-    /// Comes to its end when the peer has not answered in time. It is polled by what reads, and so
-    /// whenever something has come.
+    /// Comes to its end when the peer has not answered in time. It is polled by what reads, after
+    /// that, and so whenever something has come.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let read = self.traffic.read();
         if read != self.read {
@@ -90,5 +90,46 @@ impl Alive {
             // This one, and the pool's.
             Arc::strong_count(&held) <= 1 + usize::from(!held.is_retired())
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use tokio::io::duplex;
+    use tokio::time::timeout;
+
+    use super::super::farewell;
+    use super::*;
+
+    /// Nobody drives the connection, so that no ping is ever answered.
+    #[tokio::test(start_paused = true)]
+    async fn who_has_no_request_under_way_is_not_asked() {
+        const SECOND: Duration = Duration::from_secs(1);
+        for is_retired in [false, true] {
+            let (client, _server) = duplex(1 << 16);
+            let (_sender, mut connection) = h2::client::handshake(client).await.unwrap();
+            let pings = connection.ping_pong().unwrap();
+            let traffic = Arc::default();
+            let held = Arc::new(farewell::held().0);
+            let times = keep::Ping {
+                interval: 2 * SECOND,
+                timeout: SECOND,
+            };
+            let mut alive = Alive::new(times, pings, &traffic, &held);
+            let mut asked = poll_fn(|cx| alive.poll(cx));
+            timeout(3600 * SECOND, &mut asked).await.unwrap_err();
+            let _request = match is_retired {
+                // The pool has let go of it.
+                true => {
+                    held.retire();
+                    None
+                }
+                false => Some(Arc::clone(&held)),
+            };
+            timeout(5 * SECOND, &mut asked).await.unwrap();
+            assert!(traffic.is_given_up());
+        }
     }
 }

@@ -59,12 +59,10 @@ impl Http2 {
         let driven = Arc::clone(facts);
         tokio::spawn(async move {
             let driver = poll_fn(move |cx| {
-                let is_gone = alive
-                    .as_mut()
-                    .is_some_and(|alive| alive.poll(cx).is_ready());
-                match is_gone {
-                    true => Poll::Ready(()),
-                    false => Pin::new(&mut connection).poll(cx).map(drop),
+                let polled = Pin::new(&mut connection).poll(cx);
+                match &mut alive {
+                    Some(alive) if polled.is_pending() => alive.poll(cx),
+                    _ => polled.map(drop),
                 }
             });
             let_go.bound(driver).await;
@@ -116,11 +114,16 @@ pub(super) fn make_ready(request: &mut Request<Outgoing>) {
     let length = request.body().size_hint().exact();
     let expects_payload = ![Method::GET, Method::HEAD, Method::DELETE].contains(request.method());
     let headers = request.headers_mut();
-    for name in OF_A_CONNECTION {
-        headers.remove(name);
-    }
-    if headers.get(TE).is_some_and(|value| value != "trailers") {
-        headers.remove(TE);
+    // Looked through first: there mostly is nothing to remove.
+    if headers.keys().any(is_of_a_connection) {
+        let te = headers
+            .get(TE)
+            .filter(|value| *value == "trailers")
+            .cloned();
+        for name in &OF_A_CONNECTION {
+            headers.remove(name);
+        }
+        headers.extend(te.map(|te| (TE, te)));
     }
     if let Some(length) = length.filter(|length| *length > 0 || expects_payload) {
         if !headers.contains_key(CONTENT_LENGTH) {
@@ -151,10 +154,15 @@ impl Future for Sending {
     }
 }
 
-const OF_A_CONNECTION: [HeaderName; 5] = [
+fn is_of_a_connection(name: &HeaderName) -> bool {
+    OF_A_CONNECTION.contains(name)
+}
+
+static OF_A_CONNECTION: [HeaderName; 6] = [
     CONNECTION,
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
+    TE,
     TRANSFER_ENCODING,
     UPGRADE,
 ];

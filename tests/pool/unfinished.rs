@@ -248,8 +248,14 @@ async fn an_http2_body_that_is_cut_off_is_no_body_with_any_code() {
 async fn a_payload_that_panics_ends_its_own_fetch_by_name() {
     for protocol in ["http/1.1", "h2"] {
         let site = Site::start(protocol, move |n, stream| async move {
-            match (n, protocol) {
-                (0, "http/1.1") => Http1::new(stream).closed().await,
+            match (protocol, n) {
+                ("h2", _) => {
+                    let mut http = Http2::new(stream).await;
+                    while let Some(id) = http.request().await {
+                        http.reply(id, "/next").await;
+                    }
+                }
+                (_, 0) => Http1::new(stream).closed().await,
                 _ => serve(stream).await,
             }
         })
