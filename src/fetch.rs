@@ -260,7 +260,7 @@ impl Fetch {
                 shared.pool.count_replay();
                 choice = Choice::NotIdle;
                 was_sent = failed.error.request_was_sent();
-                outgoing = failed.request.map(|request| request.into_body());
+                outgoing = failed.payload;
             }
         }
     }

@@ -76,8 +76,19 @@ pub(crate) const DISCARD_WAIT: Duration = Duration::from_millis(100);
 /// of a redirect, and for the same reason.
 pub(crate) const READY_WAIT: Duration = Duration::from_millis(100);
 
+/// Most bytes of one h2 response that may have come and not been read: hyper's number. A quarter of
+/// it halves the throughput of a large body, and more than it brings no more.
+pub(crate) const UNREAD_PER_STREAM: u32 = 2 << 20;
+
+/// Most bytes of a payload that wait for room on their h2 stream: hyper's number.
+pub(crate) const UNSENT_PER_STREAM: usize = 1 << 20;
+
+/// Most requests at once on an h2 connection whose peer has not said yet how many it takes: the
+/// least that RFC 9113 §6.5.2 would have it say, and hyper's number.
+pub(crate) const STREAMS_BEFORE_SETTINGS: usize = 100;
+
 /// Most bytes of all responses of an h2 connection that may have come and not been read: as many as
-/// [`IDLE_PER_HOST`] responses may hold, 2 MiB each by hyper's default. In hyper's own 5 MiB there is
+/// [`IDLE_PER_HOST`] responses may hold, [`UNREAD_PER_STREAM`] each. In hyper's own 5 MiB there is
 /// room for two and a half that somebody takes his time to read, and those of everybody else wait
 /// for him. Go allows 1 GiB; but h2 lets so many small DATA frames wait as are half of this at some
 /// 256 bytes each, and every one of them takes as much memory, however little is in it.

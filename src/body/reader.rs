@@ -7,7 +7,6 @@ use std::task::{Context, Poll, ready};
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http_body::{Body as _, SizeHint};
-use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use super::clocks::{Clocks, Watch};
@@ -15,7 +14,7 @@ use super::content::Content;
 use super::context::BodyContext;
 use super::limit::{Limit, too_large};
 use super::wire::Wire;
-use crate::connect::Lease;
+use crate::connect::{Incoming, Lease};
 use crate::decode::Decoder;
 use crate::error::{Error, Result};
 use crate::limits::{self, Deadline};

@@ -1,16 +1,15 @@
-//! A body as hyper gives it, and the connection it comes on.
+//! A body as it comes, and the connection it comes on.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
-use hyper::body::Incoming;
 
-use crate::connect::Lease;
+use crate::connect::{Broken, Incoming, Lease};
 use crate::timings::Moved;
 
-/// The body as hyper gives it, and the connection it comes on.
+/// The body as it comes, and the connection it comes on.
 pub(super) struct Wire {
     pub(super) incoming: Incoming,
     /// Until the end.
@@ -18,7 +17,7 @@ pub(super) struct Wire {
     pub(super) read: u64,
     /// By the request and its response, as far as it has been read.
     pub(super) moved: Moved,
-    /// The end that hyper tells of is none.
+    /// The end that was told of is none.
     pub(super) was_cut: bool,
 }
 
@@ -26,7 +25,7 @@ impl Wire {
     pub(super) fn poll(
         &mut self,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         let frame = ready!(Pin::new(&mut self.incoming).poll_frame(cx));
         match &frame {
             Some(Ok(frame)) => {
@@ -48,8 +47,8 @@ impl Wire {
         Poll::Ready(frame)
     }
 
-    /// What is still to come. Over h2 hyper goes by Content-Length also where nothing will: after
-    /// HEAD, and with 204 and 304.
+    /// What is still to come. Content-Length may be there where nothing will: after HEAD, and with
+    /// 204 and 304.
     pub(super) fn size_hint(&self) -> SizeHint {
         match self.incoming.is_end_stream() {
             true => SizeHint::with_exact(0),
@@ -57,8 +56,8 @@ impl Wire {
         }
     }
 
-    /// Whether the end that hyper tells of is none: it takes RST_STREAM with NO_ERROR for one, and
-    /// that may only follow a whole response to a request whose payload is not wanted (RFC 9113
+    /// Whether the end that was told of is none: RST_STREAM with NO_ERROR is taken for one, and that
+    /// may only follow a whole response to a request whose payload is not wanted (RFC 9113
     /// §8.1). Had all of the payload gone, h2 would have kept to the end that came before.
     fn is_cut(&self) -> bool {
         let Some(lease) = self.lease.as_ref().filter(|lease| lease.is_http2()) else {

@@ -5,12 +5,13 @@ use std::pin::pin;
 
 use http::response::Parts;
 use http::{Request, Response, Version};
-use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 use tokio::time::Instant;
 
-use super::failure::{explain, find, is_going_away, is_refused, is_untimely, malformed};
+use super::failure::{Broken, explain, is_going_away, is_refused, is_untimely, malformed};
 use super::framing;
+use super::http2::{Sending, make_ready};
+use super::incoming::{Incoming, Received};
 use super::lease::{Lease, Uploading};
 use super::outgoing::Outgoing;
 use super::replay::Circumstances;
@@ -35,8 +36,8 @@ pub(crate) struct Answer {
 #[derive(Debug)]
 pub(crate) struct Failed {
     pub(crate) error: Error,
-    /// The request itself, if hyper handed it back.
-    pub(crate) request: Option<Box<Request<Outgoing>>>,
+    /// What it was to upload, if nothing of it was sent.
+    pub(crate) payload: Option<Outgoing>,
     pub(crate) how: Circumstances,
 }
 
@@ -63,26 +64,25 @@ impl Lease {
     {
         async move {
             self.open.clean = false;
-            // On an open connection these two are all the clock reads that timings cost. The first one
-            // tells the deadline, too, whether it is over.
+            // On an open connection these two are all the clock reads that timings cost. The first
+            // one tells the deadline, too, whether it is over.
             let begun = timings::now();
             let before = Before::of(&self.open.facts.traffic);
-            // hyper has the request while its answer is waited for, and there is no room for it here.
+            // The request is not kept while its answer is waited for: there is no room for it here.
             let answered = 'answered: {
                 let outcome = if self.is_http2() {
-                    let sending = match self.over_http2(target, deadline, begun, write) {
-                        Ok(sending) => sending,
+                    match self.over_http2(target, deadline, begun, write) {
+                        Ok(Ok(sending)) => deadline.hold(sending).await.map(http2),
+                        Ok(Err(lost)) => Ok(Err(lost)),
                         Err(failed) => break 'answered Err(failed),
-                    };
-                    let sending = pin!(sending);
-                    deadline.hold(sending).await
+                    }
                 } else {
                     let sending = match self.over_http1(target, deadline, begun, write) {
                         Ok(sending) => sending,
                         Err(failed) => break 'answered Err(failed),
                     };
                     let sending = pin!(sending);
-                    deadline.hold(sending).await
+                    deadline.hold(sending).await.map(http1)
                 };
                 let outcome = outcome.map_err(|_| deadline.elapsed(Phase::FirstByte));
                 self.answered(outcome, before)
@@ -93,7 +93,7 @@ impl Lease {
                 Ok((head, body)) => Ok(Answer { head, body, came }),
                 Err(failed) => {
                     // What was handed back was not sent.
-                    if failed.request.is_none() {
+                    if failed.payload.is_none() {
                         *timings = timings.with_moved(self.moved());
                     }
                     Err(failed)
@@ -108,7 +108,7 @@ impl Lease {
         deadline: &Deadline,
         now: Instant,
         write: W,
-    ) -> Result<impl Future<Output = Sent> + Send + use<W>, Failed>
+    ) -> Result<impl Future<Output = Http1> + Send + use<W>, Failed>
     where
         W: FnOnce(bool) -> error::Result<Request<Outgoing>>,
     {
@@ -128,26 +128,25 @@ impl Lease {
         Ok(connection.sender.try_send_request(request))
     }
 
-    /// The sender goes with the request; see [`Open::sender`](super::host::Open::sender).
-    fn over_http2<W>(
+    /// The sender goes with the request: see [`Open::sender`](super::host::Open::sender).
+    fn over_http2(
         &mut self,
         target: &Endpoint,
         deadline: &Deadline,
         now: Instant,
-        write: W,
-    ) -> Result<impl Future<Output = Sent> + Send + use<W>, Failed>
-    where
-        W: FnOnce(bool) -> error::Result<Request<Outgoing>>,
-    {
+        write: impl FnOnce(bool) -> error::Result<Request<Outgoing>>,
+    ) -> Result<Result<Sending, Lost>, Failed> {
         self.check(target, deadline, now)?;
         let mut request = write(true).map_err(|error| self.unsent(error))?;
+        make_ready(&mut request);
         let payload = request.body_mut().leash();
         self.tally = Tally::http2(&request);
         let Some(Sender::Http2(mut connection)) = self.open.sender.take() else {
             return Err(self.unsent(spent()));
         };
         self.uploading = payload.map(|leash| Uploading::new(leash, None));
-        Ok(connection.sender.try_send_request(request))
+        let sending = connection.send(request);
+        Ok(sending.map_err(|(error, payload)| (Broken::http2(error), payload)))
     }
 
     /// Whether a request may be written.
@@ -164,7 +163,7 @@ impl Lease {
     fn unsent(&self, error: Error) -> Failed {
         Failed {
             error: error.with_verdict(self.open.facts.shared_verdict()),
-            request: None,
+            payload: None,
             how: Circumstances::default(),
         }
     }
@@ -172,21 +171,21 @@ impl Lease {
     /// The head of the response, or why there is none.
     fn answered(
         &mut self,
-        outcome: Result<Sent, Elapsed>,
+        outcome: Result<Outcome, Elapsed>,
         before: Before,
     ) -> Result<(Parts, Incoming), Failed> {
         let facts = &self.open.facts;
         let failed = |error: Error| Failed {
             error: error.sent(true).with_verdict(facts.shared_verdict()),
-            request: None,
+            payload: None,
             how: Circumstances {
                 reused: self.open.reused,
                 answered: true,
                 ..Circumstances::default()
             },
         };
-        let response = match outcome {
-            // hyper has the request and may be writing it at this moment.
+        let (head, body) = match outcome {
+            // It may be written at this moment.
             Err(elapsed) => {
                 // A peer that is gone without a word takes every request of the next minutes.
                 if self.open.facts.traffic.read() == before.read {
@@ -194,28 +193,22 @@ impl Lease {
                 }
                 return Err(failed(elapsed.into()));
             }
-            Ok(Err(mut refused)) => {
-                let request = refused.take_message().map(Box::new);
-                let error = refused.into_error();
+            Ok(Err((error, payload))) => {
                 // An error of hyper's is the end of an HTTP/1.1 connection: what was not written
                 // by now never will be. On h2 other streams are counted too.
                 let sent = facts.is_http2 || facts.traffic.written() > before.written;
-                let going_away = is_going_away(&error, self.open.reused);
                 let how = Circumstances {
-                    handed_back: request.is_some(),
+                    handed_back: payload.is_some(),
                     // h2 fails a stream by GOAWAY only above the last one that the peer will
-                    // process. But hyper fails one by it too that is on its way to the peer when
-                    // the GOAWAY comes, whichever the last one is; it has not come to the payload
-                    // then.
+                    // process.
                     unprocessed: is_refused(&error)
                         || is_untimely(&error)
-                        || going_away && self.upload_has_begun(),
-                    going_away,
+                        || is_going_away(&error, self.open.reused),
                     reused: self.open.reused,
                     answered: facts.traffic.read() > before.read,
                 };
                 // One stream that was reset says nothing of the others.
-                if !find::<h2::Error>(&error).is_some_and(h2::Error::is_reset) {
+                if !matches!(&error, Broken::Http2(error) if error.is_reset()) {
                     self.open.retire();
                 }
                 let payload_failed = self.payload_failure().cloned();
@@ -223,15 +216,14 @@ impl Lease {
                     error: payload_failed
                         .unwrap_or_else(|| explain(error, facts))
                         .with_phase(Phase::FirstByte)
-                        .sent(sent && request.is_none())
+                        .sent(sent && payload.is_none())
                         .with_verdict(facts.shared_verdict()),
-                    request,
+                    payload,
                     how,
                 });
             }
             Ok(Ok(response)) => response,
         };
-        let (head, body) = response.into_parts();
         self.tally.head(&head);
         // hyper would answer in kind, and HTTP/1.0 cannot carry a payload of unknown length: it
         // would write the next request without.
@@ -243,8 +235,34 @@ impl Lease {
     }
 }
 
-/// What hyper said.
-type Sent = Result<Response<Incoming>, TrySendError<Request<Outgoing>>>;
+/// What came of a request. What it was to upload is there if nothing of it was sent.
+type Outcome = Result<(Parts, Incoming), Lost>;
+
+type Lost = (Broken, Option<Outgoing>);
+
+/// What hyper says.
+type Http1 = Result<Response<hyper::body::Incoming>, TrySendError<Request<Outgoing>>>;
+
+fn http1(said: Http1) -> Outcome {
+    match said {
+        Ok(response) => {
+            let (head, body) = response.into_parts();
+            Ok((head, Incoming::Http1(body)))
+        }
+        Err(mut refused) => {
+            let payload = refused.take_message().map(Request::into_body);
+            Err((Broken::Http1(refused.into_error()), payload))
+        }
+    }
+}
+
+/// What h2 says.
+fn http2(said: Result<(Parts, Received), h2::Error>) -> Outcome {
+    match said {
+        Ok((head, body)) => Ok((head, Incoming::Http2(body))),
+        Err(error) => Err((Broken::http2(error), None)),
+    }
+}
 
 fn spent() -> Error {
     Error::new(ErrorKind::ConnectionClosed, "the connection is spent")

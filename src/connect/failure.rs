@@ -12,7 +12,7 @@ use crate::limits;
 use crate::tls::handshake::rustls_error;
 
 /// The error of a response's head or of its body.
-pub(crate) fn explain(error: hyper::Error, facts: &Facts) -> Error {
+pub(crate) fn explain(error: Broken, facts: &Facts) -> Error {
     if let Some(ours) = find::<Error>(&error) {
         return ours.clone();
     }
@@ -33,11 +33,17 @@ pub(crate) fn explain(error: hyper::Error, facts: &Facts) -> Error {
             ),
         );
     }
-    if is_malformed(&error, facts) {
+    if is_malformed(&error) {
         return Error::new(ErrorKind::MalformedReply, "the reply is not proper HTTP")
             .with_source(Cause(error));
     }
-    if error.is_user() && !is_driver_gone(&error) {
+    if facts.traffic.is_given_up() {
+        return Error::new(
+            ErrorKind::ConnectionClosed,
+            "the connection was closed, as the server's answer to a ping timed out",
+        );
+    }
+    if error.is_ours() {
         return Error::new(ErrorKind::InvalidRequest, "the request cannot be written")
             .with_source(Cause(error));
     }
@@ -57,36 +63,93 @@ pub(super) fn malformed(doubt: Doubt) -> Error {
     Error::new(kind, doubt.to_string())
 }
 
-/// hyper's error, told by what is below it: its own sentence names a kind of error, as ours does.
+/// How an exchange broke off, as what speaks the protocol says it.
 #[derive(Debug)]
-pub(super) struct Cause(pub(super) hyper::Error);
+pub(crate) enum Broken {
+    Http1(hyper::Error),
+    Http2(h2::Error),
+    /// Below h2.
+    Stream(io::Error),
+}
+
+impl Broken {
+    /// Of a request, or of a connection.
+    pub(super) fn http2(error: h2::Error) -> Self {
+        if !error.is_io() {
+            return Self::Http2(error);
+        }
+        let below = error.into_io();
+        Self::Stream(below.unwrap_or_else(|| io::ErrorKind::Other.into()))
+    }
+
+    /// Whether the request is one that cannot be written.
+    fn is_ours(&self) -> bool {
+        match self {
+            Self::Http1(error) => error.is_user() && !is_driver_gone(error),
+            Self::Http2(error) => !error.is_io() && error.reason().is_none(),
+            Self::Stream(_) => false,
+        }
+    }
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Http1(error) => write!(f, "{error}"),
+            Self::Http2(error) => write!(f, "{error}"),
+            Self::Stream(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+impl StdError for Broken {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match self {
+            Self::Http1(error) => Some(error),
+            Self::Http2(error) => Some(error),
+            Self::Stream(error) => Some(error),
+        }
+    }
+}
+
+/// The same as the cause of an error of ours. hyper's is told by what is below it: its own sentence
+/// names a kind of error, as ours does.
+#[derive(Debug)]
+pub(super) struct Cause(pub(super) Broken);
+
+impl Cause {
+    fn told(&self) -> &(dyn StdError + 'static) {
+        match &self.0 {
+            Broken::Http1(error) => error.source().unwrap_or(error),
+            Broken::Http2(error) => error,
+            Broken::Stream(error) => error,
+        }
+    }
+}
 
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(below) = self.0.source() else {
-            return write!(f, "{}", self.0);
-        };
-        match below
-            .downcast_ref::<h2::Error>()
-            .map(|h2| (h2.is_go_away(), h2.reason()))
-        {
+        match &self.0 {
             // It may carry 16 KiB of the server's words, which h2 repeats.
-            Some((true, Some(reason))) => write!(f, "GOAWAY: {reason}"),
-            _ => write!(f, "{below}"),
+            Broken::Http2(error) if error.is_go_away() => match error.reason() {
+                Some(reason) => write!(f, "GOAWAY: {reason}"),
+                None => f.write_str("GOAWAY"),
+            },
+            _ => write!(f, "{}", self.told()),
         }
     }
 }
 
 impl StdError for Cause {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.0.source().and_then(StdError::source)
+        self.told().source()
     }
 }
 
 /// How the peer ended the connection, if that may be its answer to our certificate. On TLS 1.3 it
 /// says only after the request has gone that it wanted one, or another one; and where it does not
 /// wait for us to read that, its alert is lost to a reset. It has sent nothing else by then.
-fn end(error: &hyper::Error, facts: &Facts) -> Option<String> {
+fn end(error: &Broken, facts: &Facts) -> Option<String> {
     // h2 keeps the text of an error and drops its type.
     let is_alert = |text: &String| text.starts_with("received fatal alert");
     let alert = match rustls_error(error) {
@@ -94,21 +157,21 @@ fn end(error: &hyper::Error, facts: &Facts) -> Option<String> {
         None => find::<io::Error>(error).map(io::Error::to_string),
     };
     alert.filter(is_alert).or_else(|| {
-        (facts.traffic.read() == 0 && !error.is_user()).then(|| String::from("without an answer"))
+        (facts.traffic.read() == 0 && !matches!(error, Broken::Http1(error) if error.is_user()))
+            .then(|| String::from("without an answer"))
     })
 }
 
-fn is_malformed(error: &hyper::Error, facts: &Facts) -> bool {
-    if error.is_parse() {
-        return true;
-    }
-    if let Some(h2) = find::<h2::Error>(error) {
+fn is_malformed(error: &Broken) -> bool {
+    let error = match error {
         // What our own codec found, not what the peer said.
-        return h2.is_library();
-    }
-    // A chunk whose size is no number, and the like; over h2 it is the stream below that failed.
-    !facts.is_http2
-        && rustls_error(error).is_none()
+        Broken::Http2(error) => return error.is_library(),
+        Broken::Stream(_) => return false,
+        Broken::Http1(error) if error.is_parse() => return true,
+        Broken::Http1(error) => error,
+    };
+    // A chunk whose size is no number, and the like.
+    rustls_error(error).is_none()
         && find::<io::Error>(error).is_some_and(|io| {
             matches!(
                 io.kind(),
@@ -118,7 +181,10 @@ fn is_malformed(error: &hyper::Error, facts: &Facts) -> bool {
 }
 
 /// hyper tells this kind apart by method only where it is built as a server too.
-fn is_too_large(error: &hyper::Error) -> bool {
+fn is_too_large(error: &Broken) -> bool {
+    let Broken::Http1(error) = error else {
+        return false;
+    };
     error.is_parse() && error.to_string() == "message head is too large"
 }
 
@@ -129,13 +195,13 @@ fn is_driver_gone(error: &hyper::Error) -> bool {
 }
 
 /// RFC 9113 §8.7: the stream was closed before anything was done about its request.
-pub(super) fn is_refused(error: &hyper::Error) -> bool {
-    find::<h2::Error>(error)
-        .is_some_and(|h2| h2.is_remote() && h2.reason() == Some(h2::Reason::REFUSED_STREAM))
+pub(super) fn is_refused(error: &Broken) -> bool {
+    matches!(error, Broken::Http2(h2)
+        if h2.is_remote() && h2.reason() == Some(h2::Reason::REFUSED_STREAM))
 }
 
 /// The request was not begun, as the peer had spoken or left before it.
-pub(super) fn is_untimely(error: &hyper::Error) -> bool {
+pub(super) fn is_untimely(error: &Broken) -> bool {
     find::<io::Error>(error)
         .and_then(io::Error::get_ref)
         .is_some_and(|below| below.is::<Untimely>())
@@ -144,11 +210,14 @@ pub(super) fn is_untimely(error: &hyper::Error) -> bool {
 /// The peer shuts the connection down, and another one is worth trying (RFC 9113 §6.8). One that
 /// gives an error for the first request of a connection would give it for the next first one, too;
 /// and who asks for calm is not sent the same again at once.
-pub(super) fn is_going_away(error: &hyper::Error, reused: bool) -> bool {
-    let reason = find::<h2::Error>(error)
-        .filter(|h2| h2.is_remote() && h2.is_go_away())
-        .and_then(h2::Error::reason);
-    match reason {
+pub(super) fn is_going_away(error: &Broken, reused: bool) -> bool {
+    let Broken::Http2(error) = error else {
+        return false;
+    };
+    if !error.is_remote() || !error.is_go_away() {
+        return false;
+    }
+    match error.reason() {
         Some(h2::Reason::NO_ERROR) => true,
         Some(h2::Reason::ENHANCE_YOUR_CALM) | None => false,
         Some(_) => reused,

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use tokio::sync::oneshot;
@@ -12,16 +13,33 @@ use crate::limits;
 
 /// Kept by whoever uses a connection.
 #[derive(Debug)]
-pub(super) struct Held(
-    #[expect(dead_code, reason = "it is there to be dropped")] oneshot::Sender<Infallible>,
-);
+pub(super) struct Held {
+    /// Goes with it.
+    _let_go: oneshot::Sender<Infallible>,
+    /// No request is given to it any more.
+    retired: AtomicBool,
+}
+
+impl Held {
+    pub(super) fn retire(&self) {
+        self.retired.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::Relaxed)
+    }
+}
 
 /// Kept by what drives the connection.
 pub(super) struct LetGo(oneshot::Receiver<Infallible>);
 
 pub(super) fn held() -> (Held, LetGo) {
     let (held, let_go) = oneshot::channel();
-    (Held(held), LetGo(let_go))
+    let held = Held {
+        _let_go: held,
+        retired: AtomicBool::new(false),
+    };
+    (held, LetGo(let_go))
 }
 
 impl LetGo {

@@ -148,9 +148,6 @@ impl Host {
     pub(super) fn look_again(self: &Arc<Self>) {
         let mut state = self.state();
         self.reap(&mut state, Instant::now());
-        if let Some(shared) = &state.shared {
-            shared.connection.wake();
-        }
         self.serve(state);
     }
 
@@ -391,7 +388,6 @@ mod tests {
     use std::task::{Context, Wake, Waker};
     use std::time::Duration;
 
-    use hyper_util::rt::TokioIo;
     use tokio::io::{DuplexStream, duplex};
     use tokio::task::yield_now;
 
@@ -568,7 +564,7 @@ mod tests {
             credential: Default::default(),
             is_http2: true,
         });
-        let opening = Http2::open(TokioIo::new(stream), None, &facts, |_| ());
+        let opening = Http2::open(stream, None, &facts, |_| ());
         host.state().shared = Some(Shared {
             connection: opening.await.unwrap(),
             facts: Arc::clone(&facts),

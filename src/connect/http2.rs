@@ -1,151 +1,215 @@
-//! HTTP/2 over a fresh stream: what sends requests on it, and what drives it behind that.
+//! HTTP/2 over a fresh stream: what opens streams on it for requests, and what drives it behind
+//! that.
+//!
+//! It stands on the codec itself: whoever waits for a response polls its stream, and no task and no
+//! channel is between.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker, ready};
 
-use hyper::client::conn::http2;
-use hyper::rt::Executor;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use bytes::Bytes;
+use h2::client::{Builder, ResponseFuture, SendRequest};
+use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, TE, TRANSFER_ENCODING, UPGRADE};
+use http::response::Parts;
+use http::{HeaderValue, Method, Request};
+use http_body::Body as _;
 
 use super::Stream;
+use super::alive::Alive;
 use super::facts::Facts;
-use super::farewell::{self, Held, LetGo};
+use super::farewell::{self, Held};
+use super::incoming::Received;
 use super::keep::Ping;
 use super::outgoing::Outgoing;
+use super::upload::{self, Piping};
 use crate::limits;
 
 #[derive(Clone, Debug)]
 pub(super) struct Http2 {
-    pub(super) sender: http2::SendRequest<Outgoing>,
-    driver: Arc<Driver>,
+    sender: SendRequest<Bytes>,
     /// For whoever has a request on it. Gone with the last of them, what drives it has
     /// [`limits::FAREWELL`] to end.
     pub(super) held: Arc<Held>,
 }
 
-/// What drives a connection, which others may look at.
-#[derive(Debug)]
-struct Driver {
-    /// For as long as its task lives, so that it ends with its runtime.
-    connection: Mutex<Option<Http2Connection>>,
-    /// What was last seen of the peer's limit.
-    most_streams: AtomicUsize,
-    /// Of the task that drives it.
-    waker: OnceLock<Waker>,
-}
-
-type Http2Connection = http2::Connection<TokioIo<Stream>, Outgoing, Background>;
-
 impl Http2 {
     /// Speaks h2 on a fresh connection. `ended` is told when it has ended.
     pub(super) async fn open(
-        io: TokioIo<Stream>,
+        stream: Stream,
         ping: Option<Ping>,
         facts: &Arc<Facts>,
         ended: impl FnOnce(&Arc<Facts>) + Send + 'static,
-    ) -> hyper::Result<Self> {
-        let (held, let_go) = farewell::held();
-        let mut builder = http2::Builder::new(Background::until(let_go));
-        builder
+    ) -> Result<Self, h2::Error> {
+        let (sender, mut connection) = Builder::new()
+            .enable_push(false)
+            .initial_max_send_streams(limits::STREAMS_BEFORE_SETTINGS)
+            .initial_window_size(limits::UNREAD_PER_STREAM)
+            .initial_connection_window_size(limits::UNREAD_PER_CONNECTION)
             .max_header_list_size(limits::RESPONSE_HEAD)
-            .initial_connection_window_size(limits::UNREAD_PER_CONNECTION);
-        if let Some(Ping { interval, timeout }) = ping {
-            builder
-                .timer(TokioTimer::new())
-                .keep_alive_interval(interval)
-                .keep_alive_timeout(timeout);
-        }
-        let (sender, connection) = builder.handshake(io).await?;
-        let driver = Arc::new(Driver {
-            most_streams: AtomicUsize::new(connection.current_max_send_streams()),
-            connection: Mutex::new(Some(connection)),
-            waker: OnceLock::new(),
-        });
-        let driving = Driving(Arc::clone(&driver));
+            .max_send_buffer_size(limits::UNSENT_PER_STREAM)
+            .handshake(stream)
+            .await?;
+        let (held, let_go) = farewell::held();
+        let held = Arc::new(held);
+        let mut alive = ping
+            .zip(connection.ping_pong())
+            .map(|(ping, pings)| Alive::new(ping, pings, &facts.traffic, &held));
         let driven = Arc::clone(facts);
         tokio::spawn(async move {
-            poll_fn(|cx| driving.poll(cx)).await;
-            drop(driving);
+            let driver = poll_fn(move |cx| {
+                let polled = Pin::new(&mut connection).poll(cx);
+                match &mut alive {
+                    Some(alive) if polled.is_pending() => alive.poll(cx),
+                    _ => polled.map(drop),
+                }
+            });
+            let_go.bound(driver).await;
             ended(&driven);
         });
-        Ok(Self {
-            sender,
-            driver,
-            held: Arc::new(held),
-        })
+        Ok(Self { sender, held })
     }
 
     /// How many streams the peer allows at once, as far as is known.
     pub(super) fn most_streams(&self) -> usize {
-        let known = &self.driver.most_streams;
-        // It may be running at this moment, and a payload's stream may ask from within.
-        if let Ok(connection) = self.driver.connection.try_lock() {
-            let most = connection.as_ref();
-            let most = most.map_or(0, Http2Connection::current_max_send_streams);
-            known.store(most, Ordering::Relaxed);
+        self.sender.current_max_send_streams()
+    }
+
+    /// Whether no stream can be opened on it any more: it has ended, or its peer says goodbye.
+    pub(super) fn is_closed(&mut self) -> bool {
+        let mut context = Context::from_waker(Waker::noop());
+        matches!(self.sender.poll_ready(&mut context), Poll::Ready(Err(_)))
+    }
+
+    /// Opens a stream for a request that was [made ready](make_ready), and begins to upload.
+    ///
+    /// # Errors
+    ///
+    /// With the payload, unless the request cannot be written at all. Nothing of it was written.
+    pub(super) fn send(
+        &mut self,
+        request: Request<Outgoing>,
+    ) -> Result<Sending, (h2::Error, Option<Outgoing>)> {
+        let (head, payload) = request.into_parts();
+        let request = Request::from_parts(head, ());
+        let (response, stream) = match self.sender.send_request(request, payload.is_end_stream()) {
+            Ok(opened) => opened,
+            Err(error) => {
+                let is_connections = error.is_io() || error.reason().is_some();
+                return Err((error, is_connections.then_some(payload)));
+            }
+        };
+        let piping = match payload.is_end_stream() {
+            true => None,
+            false => upload::begin(stream, payload),
+        };
+        Ok(Sending { response, piping })
+    }
+}
+
+/// Gives a request the form that h2 demands: without what is a connection's over HTTP/1.1 (RFC 9113
+/// §8.2.2), and with the length of its payload, if that is known (RFC 9110 §8.6).
+pub(super) fn make_ready(request: &mut Request<Outgoing>) {
+    let length = request.body().size_hint().exact();
+    let expects_payload = ![Method::GET, Method::HEAD, Method::DELETE].contains(request.method());
+    let headers = request.headers_mut();
+    // Looked through first: there mostly is nothing to remove.
+    if headers.keys().any(is_of_a_connection) {
+        let te = headers
+            .get(TE)
+            .filter(|value| *value == "trailers")
+            .cloned();
+        for name in &OF_A_CONNECTION {
+            headers.remove(name);
         }
-        known.load(Ordering::Relaxed)
+        headers.extend(te.map(|te| (TE, te)));
     }
-
-    /// Has the driver look at the connection. It hears of a GOAWAY only when it is woken for
-    /// something else, and ends then.
-    pub(super) fn wake(&self) {
-        self.driver
-            .waker
-            .get()
-            .into_iter()
-            .for_each(Waker::wake_by_ref);
-    }
-}
-
-/// The task that drives a connection, which ends with it.
-struct Driving(Arc<Driver>);
-
-impl Driving {
-    fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.0.waker.get_or_init(|| cx.waker().clone());
-        match self.connection().as_mut() {
-            Some(connection) => Pin::new(connection).poll(cx).map(drop),
-            None => Poll::Ready(()),
+    if let Some(length) = length.filter(|length| *length > 0 || expects_payload) {
+        if !headers.contains_key(CONTENT_LENGTH) {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
         }
     }
-
-    fn connection(&self) -> MutexGuard<'_, Option<Http2Connection>> {
-        let connection = self.0.connection.lock();
-        connection.unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
-impl Drop for Driving {
-    fn drop(&mut self) {
-        // Not under the lock: requests go with it that were not sent.
-        let connection = self.connection().take();
-        drop(connection);
-    }
+/// A request under way, until the head of its response has come. Dropped before, it resets its
+/// stream.
+pub(super) struct Sending {
+    response: ResponseFuture,
+    /// Ends with this, if it has not come to its end.
+    piping: Option<Piping>,
 }
 
-/// Runs what hyper runs beside a connection, as a task each: what moves its frames, which is the
-/// first, and one for a request that has to wait.
-#[derive(Clone)]
-struct Background(Arc<Mutex<Option<LetGo>>>);
+impl Future for Sending {
+    type Output = Result<(Parts, Received), h2::Error>;
 
-impl Background {
-    /// What moves the frames says goodbye when nobody holds the connection any more, for which
-    /// the peer may never make room. What waits ends with it.
-    fn until(let_go: LetGo) -> Self {
-        Self(Arc::new(Mutex::new(Some(let_go))))
-    }
-}
-
-impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Background {
-    fn execute(&self, future: F) {
-        let let_go = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        match let_go {
-            Some(let_go) => drop(tokio::spawn(let_go.bound(Box::pin(future)))),
-            None => drop(tokio::spawn(future)),
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let (head, stream) = ready!(Pin::new(&mut self.response).poll(cx))?.into_parts();
+        // It goes on by itself, for as long as somebody has the response.
+        if let Some(piping) = self.piping.take() {
+            piping.let_run();
         }
+        let body = Received::new(&head.headers, stream);
+        Poll::Ready(Ok((head, body)))
+    }
+}
+
+fn is_of_a_connection(name: &HeaderName) -> bool {
+    OF_A_CONNECTION.contains(name)
+}
+
+static OF_A_CONNECTION: [HeaderName; 6] = [
+    CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    TE,
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderMap;
+
+    use super::*;
+
+    #[test]
+    fn a_request_is_made_ready_for_h2() {
+        let rows: [(&str, usize, Option<&str>); 7] = [
+            ("GET", 0, None),
+            ("HEAD", 0, None),
+            ("DELETE", 0, None),
+            ("OPTIONS", 0, Some("0")),
+            ("GET", 7, Some("7")),
+            ("POST", 10, Some("10")),
+            ("POST", 99_999, Some("99999")),
+        ];
+        for (method, length, told) in rows {
+            let payload = Outgoing::whole(Bytes::from(vec![0; length]));
+            let mut request = Request::builder().method(method).body(payload).unwrap();
+            make_ready(&mut request);
+            let found = request.headers().get(CONTENT_LENGTH);
+            assert_eq!(found.map(|value| value.to_str().unwrap()), told, "{method}");
+        }
+        let mut request = Request::new(Outgoing::whole(Bytes::from_static(b"x")));
+        for (name, value) in [
+            ("connection", "close"),
+            ("keep-alive", "timeout=5"),
+            ("proxy-connection", "keep-alive"),
+            ("te", "gzip"),
+            ("content-length", "1"),
+        ] {
+            request
+                .headers_mut()
+                .insert(name, HeaderValue::from_static(value));
+        }
+        make_ready(&mut request);
+        let left = HeaderMap::from_iter([(CONTENT_LENGTH, HeaderValue::from(1))]);
+        assert_eq!(request.headers(), &left);
+        request
+            .headers_mut()
+            .insert(TE, HeaderValue::from_static("trailers"));
+        make_ready(&mut request);
+        assert_eq!(request.headers().len(), 2);
     }
 }

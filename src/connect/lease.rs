@@ -61,12 +61,6 @@ impl Lease {
         self.tally.frame(frame);
     }
 
-    /// Whether hyper has come to send the payload.
-    pub(super) fn upload_has_begun(&self) -> bool {
-        let has_begun = |uploading: &Uploading| uploading.leash.upload_has_begun();
-        self.uploading.as_ref().is_some_and(has_begun)
-    }
-
     /// Why the upload failed, if it did.
     pub(super) fn payload_failure(&self) -> Option<&Error> {
         self.uploading.as_ref()?.leash.failure()

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
@@ -15,8 +15,8 @@ use tokio::sync::oneshot;
 use crate::error::{Error, ErrorKind};
 use crate::limits::Exceeded;
 
-/// What hyper is given as a body. It is one word, as it travels through hyper's channel with every
-/// request. There is none when all of it has been taken.
+/// What is sent as a body. It is one word, as it travels through hyper's channel with every request
+/// over HTTP/1.1. There is none when all of it has been taken.
 pub(crate) struct Outgoing(Option<Box<Upload>>);
 
 /// A payload's stream.
@@ -71,6 +71,12 @@ impl Outgoing {
         }))
     }
 
+    /// Whether it is all there, so that nothing of the caller's runs when it is polled.
+    pub(super) fn is_whole(&self) -> bool {
+        let source = self.0.as_deref().map(|upload| &upload.source);
+        matches!(source, None | Some(Source::Whole(_)))
+    }
+
     fn upload(source: Source) -> Self {
         let leash = None;
         Self(Some(Box::new(Upload { source, leash })))
@@ -100,7 +106,6 @@ pub(super) struct Leash {
 /// How far an upload has come.
 #[derive(Debug, Default)]
 struct Progress {
-    begun: AtomicBool,
     /// Bytes that were taken off to be written.
     taken: AtomicU64,
     /// Unset while it goes on, and for good if it was given up.
@@ -111,11 +116,6 @@ impl Leash {
     /// Whether everything has been taken off to be written, or the upload has failed.
     pub(super) fn upload_is_over(&self) -> bool {
         self.held.is_closed()
-    }
-
-    /// Whether any of it was asked for.
-    pub(super) fn upload_has_begun(&self) -> bool {
-        self.progress.begun.load(Ordering::Relaxed)
     }
 
     /// How many bytes have been taken off to be written.
@@ -189,7 +189,6 @@ impl Body for Outgoing {
 impl Upload {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Error>> {
         if let Some(led) = &mut self.leash {
-            led.progress.begun.store(true, Ordering::Relaxed);
             if Pin::new(&mut led.let_go).poll(cx).is_ready() {
                 return Poll::Ready(Err(Error::new(
                     ErrorKind::Payload,
@@ -198,7 +197,7 @@ impl Upload {
             }
         }
         match &mut self.source {
-            // Piece by piece, as what hyper has taken counts as uploaded.
+            // Piece by piece, as what was taken counts as uploaded.
             Source::Whole(bytes) => {
                 let piece = bytes.split_to(bytes.len().min(PIECE));
                 Poll::Ready(Ok(Some(piece)))
@@ -365,7 +364,6 @@ mod tests {
             let mut body = Outgoing::whole(bytes.clone());
             let leash = body.leash().unwrap();
             let mut sent = Vec::new();
-            assert!(!leash.upload_has_begun());
             while !body.is_end_stream() {
                 assert!(!leash.upload_is_over());
                 assert_eq!(body.size_hint().exact(), Some((length - sent.len()) as u64));
@@ -374,7 +372,7 @@ mod tests {
                 sent.extend_from_slice(&piece);
                 assert_eq!(leash.taken(), sent.len() as u64);
             }
-            assert!(leash.upload_has_begun() && leash.upload_is_over() && leash.all_was_taken());
+            assert!(leash.upload_is_over() && leash.all_was_taken());
             assert_eq!(sent, bytes);
         }
     }

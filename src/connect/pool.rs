@@ -219,7 +219,7 @@ fn takes_at_once(
 ) -> Result<bool> {
     connector.route.admit_open(wanted, &open.facts)?;
     open.put_to_use();
-    let is_ready = open.sender.as_ref().is_some_and(Sender::is_ready);
+    let is_ready = open.sender.as_mut().is_some_and(Sender::is_ready);
     Ok(is_ready && !wanted.deadline.is_over_at(now))
 }
 

@@ -4,14 +4,12 @@
 /// How a request failed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Circumstances {
-    /// hyper gave the request back: none of it was written.
+    /// The request was given back: none of it was written.
     pub(crate) handed_back: bool,
     /// h2 says that the stream was not processed: REFUSED_STREAM, or a GOAWAY below it, whatever
     /// its code. Or it was not begun on a used connection, where the server had spoken or left
     /// before.
     pub(crate) unprocessed: bool,
-    /// The connection was being shut down, and it is not known which requests are still processed.
-    pub(crate) going_away: bool,
     /// The connection had served a request before: its server may have closed it as idle.
     pub(crate) reused: bool,
     /// A byte came back after the request was sent.
@@ -24,7 +22,7 @@ impl Circumstances {
         if self.handed_back {
             return true;
         }
-        let was_lost = self.going_away || (self.reused && !self.answered);
+        let was_lost = self.reused && !self.answered;
         repeatable && (self.unprocessed || (idempotent && was_lost))
     }
 }
@@ -48,11 +46,6 @@ mod tests {
             reused: true,
             ..Default::default()
         };
-        let going_away = Circumstances {
-            going_away: true,
-            answered: true,
-            ..Default::default()
-        };
         let fresh = Circumstances::default();
         let answered = Circumstances {
             answered: true,
@@ -63,9 +56,6 @@ mod tests {
             (handed_back, false, false, true),
             (unprocessed, false, true, true),
             (unprocessed, true, false, false),
-            (going_away, true, true, true),
-            (going_away, false, true, false),
-            (going_away, true, false, false),
             (stale, true, true, true),
             (stale, false, true, false),
             (stale, true, false, false),

@@ -8,7 +8,7 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use super::facts::Facts;
-use super::failure::Cause;
+use super::failure::{Broken, Cause};
 use super::farewell::{self, Held};
 use super::http2::Http2;
 use super::keep::Ping;
@@ -71,7 +71,7 @@ impl Sender {
         ended: impl FnOnce(&Arc<Facts>) + Send + 'static,
         deadline: Deadline,
     ) -> Result<Self> {
-        let failed = |error: hyper::Error| {
+        let failed = |error: Broken| {
             Error::new(
                 ErrorKind::ConnectionClosed,
                 "the connection failed before a request was sent",
@@ -79,21 +79,22 @@ impl Sender {
             .with_phase(Phase::FirstByte)
             .with_source(Cause(error))
         };
-        let io = TokioIo::new(stream);
         // The drivers end with their connection. What went wrong is told to whoever has a request
         // or a body on it.
         if facts.is_http2 {
-            let opening = Http2::open(io, ping, facts, ended);
+            let opening = Http2::open(stream, ping, facts, ended);
             let opened = deadline.run(Phase::FirstByte, opening).await?;
-            opened.map(Self::Http2).map_err(failed)
+            opened
+                .map(Self::Http2)
+                .map_err(|error| failed(Broken::http2(error)))
         } else {
             let handshake = http1::Builder::new()
                 .max_header_size(limits::RESPONSE_HEAD as usize)
-                .handshake(io);
+                .handshake(TokioIo::new(stream));
             let (sender, driver) = deadline
                 .run(Phase::FirstByte, handshake)
                 .await?
-                .map_err(failed)?;
+                .map_err(|error| failed(Broken::Http1(error)))?;
             let (held, let_go) = farewell::held();
             let driver = tokio::spawn(let_go.bound(driver));
             Ok(Self::Http1(Http1 {
@@ -109,15 +110,15 @@ impl Sender {
     pub(super) async fn is_usable(&mut self) -> bool {
         match self {
             Self::Http1(connection) => connection.sender.ready().await.is_ok(),
-            Self::Http2(connection) => connection.sender.ready().await.is_ok(),
+            Self::Http2(connection) => !connection.is_closed(),
         }
     }
 
     /// Whether it can take the next request without a wait.
-    pub(super) fn is_ready(&self) -> bool {
+    pub(super) fn is_ready(&mut self) -> bool {
         match self {
             Self::Http1(connection) => connection.sender.is_ready(),
-            Self::Http2(connection) => connection.sender.is_ready(),
+            Self::Http2(connection) => !connection.is_closed(),
         }
     }
 }

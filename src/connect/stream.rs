@@ -49,6 +49,8 @@ pub(crate) struct Traffic {
     begins: AtomicBool,
     /// Why reading was given up.
     doubt: OnceLock<Doubt>,
+    /// The peer was asked whether it is there, and gave no answer in time.
+    unanswered: AtomicBool,
 }
 
 impl Traffic {
@@ -64,6 +66,15 @@ impl Traffic {
     /// is to be written, but for what is TLS's own, none of it is, and [`Untimely`] is the error.
     pub(super) fn begin(&self) {
         self.begins.store(true, Ordering::Relaxed);
+    }
+
+    /// The peer has not answered in time.
+    pub(super) fn give_up(&self) {
+        self.unanswered.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_given_up(&self) -> bool {
+        self.unanswered.load(Ordering::Relaxed)
     }
 
     /// What the peer did that nothing on the connection can be believed after.

@@ -14,9 +14,7 @@ use crate::connect::sender::Sender;
 /// A connection for one request. Dropped with [`clean`](Self::clean), it goes to whoever is next.
 #[derive(Debug)]
 pub(in crate::connect) struct Open {
-    /// Until an h2 connection has been given the request. hyper's channel may keep a request that
-    /// is put in while the connection closes, and fails it when the last sender is gone: whoever
-    /// waits for the answer must not have one.
+    /// Until an h2 connection has been given the request.
     pub(in crate::connect) sender: Option<Sender>,
     pub(in crate::connect) facts: Arc<Facts>,
     /// It has served others before.

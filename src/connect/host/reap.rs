@@ -24,8 +24,8 @@ impl Host {
     }
 
     fn reap_shared(&self, state: &mut State, now: Instant) {
-        if let Some(shared) = &state.shared {
-            let is_closed = shared.connection.sender.is_closed();
+        if let Some(shared) = &mut state.shared {
+            let is_closed = shared.connection.is_closed();
             let since = (shared.streams == 0).then_some(shared.last_used);
             if !self.keeps(is_closed, &shared.facts, since, now) {
                 state.let_go_of_shared();

@@ -62,7 +62,7 @@ pub(super) struct Waiting {
 }
 
 /// The state, and what goes only when nobody is locked out any more: with the last sender of a
-/// connection goes what hyper's channel has kept, and with a payload whatever its caller put there.
+/// connection goes what is left on it, and with a payload whatever its caller put there.
 /// It may be the body of a response of this host.
 pub(super) struct Locked<'a> {
     state: MutexGuard<'a, State>,
@@ -101,7 +101,7 @@ impl State {
     /// Everybody shares this connection from now on.
     pub(super) fn share(&mut self, connection: Shared) {
         let before = self.shared.replace(connection);
-        self.spent.extend(before.map(Sender::from));
+        self.spent.extend(before.map(Shared::retire));
     }
 
     pub(super) fn enqueue(&mut self, waiting: Waiting) {
@@ -132,7 +132,7 @@ impl State {
 
     /// Whoever waits for a stream of it has to look for another connection.
     pub(super) fn let_go_of_shared(&mut self) {
-        self.spent.extend(self.shared.take().map(Sender::from));
+        self.spent.extend(self.shared.take().map(Shared::retire));
         self.queue.clear();
     }
 
@@ -154,13 +154,13 @@ impl From<Idle> for Sender {
     }
 }
 
-impl From<Shared> for Sender {
-    fn from(shared: Shared) -> Self {
-        Self::Http2(shared.connection)
-    }
-}
-
 impl Shared {
+    /// No request is given to it any more.
+    fn retire(self) -> Sender {
+        self.connection.held.retire();
+        Sender::Http2(self.connection)
+    }
+
     pub(super) fn has_room(&self) -> bool {
         self.streams < self.connection.most_streams()
     }

@@ -1,0 +1,108 @@
+//! The body of a response as it comes off the wire, in pieces that are as large as they came.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use h2::{Reason, RecvStream};
+use http::HeaderMap;
+use http::header::CONTENT_LENGTH;
+use http_body::{Body, Frame, SizeHint};
+
+use super::failure::Broken;
+
+#[derive(Debug)]
+pub(crate) enum Incoming {
+    Http1(hyper::body::Incoming),
+    Http2(Received),
+}
+
+/// The body of an h2 response.
+#[derive(Debug)]
+pub(crate) struct Received {
+    stream: RecvStream,
+    /// What is still to come by Content-Length, to which the codec holds the peer.
+    left: Option<u64>,
+    data_has_ended: bool,
+}
+
+impl Received {
+    pub(super) fn new(head: &HeaderMap, stream: RecvStream) -> Self {
+        Self {
+            stream,
+            left: length(head),
+            data_has_ended: false,
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
+        if !self.data_has_ended {
+            match ready!(self.stream.poll_data(cx)) {
+                Some(Ok(data)) => {
+                    // Whoever has it has read it: there is room for as much again.
+                    let _ = self.stream.flow_control().release_capacity(data.len());
+                    self.left = self.left.map(|left| left.saturating_sub(data.len() as u64));
+                    return Poll::Ready(Some(Ok(Frame::data(data))));
+                }
+                Some(Err(error)) => return Poll::Ready(unless_done(error).map(Err)),
+                None => self.data_has_ended = true,
+            }
+        }
+        Poll::Ready(match ready!(self.stream.poll_trailers(cx)) {
+            Ok(trailers) => trailers.map(|trailers| Ok(Frame::trailers(trailers))),
+            Err(error) => unless_done(error).map(Err),
+        })
+    }
+}
+
+/// RFC 9113 §8.1: by RST_STREAM with NO_ERROR a server says that its response is complete, and that
+/// it does not want the rest of the payload.
+fn unless_done(error: h2::Error) -> Option<h2::Error> {
+    (error.reason() != Some(Reason::NO_ERROR)).then_some(error)
+}
+
+/// The codec has refused a length that is none; those that contradict each other are nothing to go
+/// by.
+fn length(head: &HeaderMap) -> Option<u64> {
+    let mut said = head.get_all(CONTENT_LENGTH).iter();
+    let first = said.next()?;
+    if said.any(|other| other != first) {
+        return None;
+    }
+    first.to_str().ok()?.parse().ok()
+}
+
+impl Body for Incoming {
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        Poll::Ready(match &mut *self {
+            Self::Http1(body) => {
+                let frame = ready!(Pin::new(body).poll_frame(cx));
+                frame.map(|frame| frame.map_err(Broken::Http1))
+            }
+            Self::Http2(body) => ready!(body.poll(cx)).map(|frame| frame.map_err(Broken::Http2)),
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Http1(body) => body.is_end_stream(),
+            Self::Http2(body) => body.stream.is_end_stream(),
+        }
+    }
+
+    /// By Content-Length over h2, also where nothing comes: after HEAD, and with 204 and 304.
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Http1(body) => body.size_hint(),
+            Self::Http2(body) => body
+                .left
+                .map_or_else(SizeHint::default, SizeHint::with_exact),
+        }
+    }
+}
