@@ -53,7 +53,8 @@ async fn run<S, F: Future<Output = io::Result<S>>>(
         waiting: untried.into_iter(),
         attempts: Vec::new(),
     };
-    let by = match deadline.run(Phase::Connect, race.winner(open)).await {
+    let raced = deadline.run(Phase::Connect, pin!(race.winner(open))).await;
+    let by = match raced {
         Ok(Some(winner)) => return Ok(winner),
         Ok(None) => None,
         Err(elapsed) => Some(elapsed),

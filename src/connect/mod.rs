@@ -1,5 +1,6 @@
 //! From a URL to a verified stream, or the reason there is none.
 
+use std::pin::pin;
 use std::time::Duration;
 
 pub(crate) use asker::Asker;
@@ -119,12 +120,12 @@ impl Connector {
         let mut redialled = false;
         loop {
             let transport = self.route.open(wanted, &self.trust, timings).await?;
-            let handshake = tls.handshake(
+            let handshake = pin!(tls.handshake(
                 transport.stream,
                 &ticketed,
                 origin.server_name()?,
                 transport.host,
-            );
+            ));
             match deadline.time(Phase::Tls, timings, handshake).await? {
                 Ok(stream) => {
                     return Ok(Connected {
@@ -159,7 +160,7 @@ impl Connector {
         let origin = target.origin();
         let ticketed = ticketed(origin, protocols);
         let stream = Transport::Plain(stream);
-        let handshake = tls.handshake(stream, &ticketed, origin.server_name()?, None);
+        let handshake = pin!(tls.handshake(stream, &ticketed, origin.server_name()?, None));
         let outcome = deadline.time(Phase::Tls, timings, handshake).await?;
         outcome.map_err(|failure| failure.into_error(None))
     }

@@ -1,6 +1,8 @@
 //! From an origin to an open transport: by a proxy, or its addresses, which of them may be dialled,
 //! and the race.
 
+use std::pin::pin;
+
 use super::dial;
 use super::facts::Facts;
 use super::guard::AddressGuard;
@@ -43,7 +45,7 @@ impl Route {
             // It is rare and large: the direct way shall not carry its room.
             return Box::pin(through.open(timings)).await;
         }
-        let resolving = self.resolver.resolve(origin.host(), origin.port());
+        let resolving = pin!(self.resolver.resolve(origin.host(), origin.port()));
         let resolving = wanted.deadline.time(Phase::Dns, timings, resolving);
         let addresses = resolving.await??;
         // The very addresses that are dialled below: nobody is asked for the name again in between.

@@ -1,5 +1,6 @@
 //! HTTP over a fresh stream: what sends requests on it, and the driver behind that.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use hyper::client::conn::http1;
@@ -82,19 +83,19 @@ impl Sender {
         // The drivers end with their connection. What went wrong is told to whoever has a request
         // or a body on it.
         if facts.is_http2 {
-            let opening = Http2::open(stream, ping, facts, ended);
+            // It is large, and there is one for many requests: a connection for one request at a
+            // time shall not carry its room.
+            let opening = Box::pin(Http2::open(stream, ping, facts, ended));
             let opened = deadline.run(Phase::FirstByte, opening).await?;
             opened
                 .map(Self::Http2)
                 .map_err(|error| failed(Broken::http2(error)))
         } else {
-            let handshake = http1::Builder::new()
-                .max_header_size(limits::RESPONSE_HEAD as usize)
-                .handshake(TokioIo::new(stream));
-            let (sender, driver) = deadline
-                .run(Phase::FirstByte, handshake)
-                .await?
-                .map_err(|error| failed(Broken::Http1(error)))?;
+            let mut builder = http1::Builder::new();
+            builder.max_header_size(limits::RESPONSE_HEAD as usize);
+            let opening = pin!(builder.handshake(TokioIo::new(stream)));
+            let opened = deadline.run(Phase::FirstByte, opening).await?;
+            let (sender, driver) = opened.map_err(|error| failed(Broken::Http1(error)))?;
             let (held, let_go) = farewell::held();
             let driver = tokio::spawn(let_go.bound(driver));
             Ok(Self::Http1(Http1 {

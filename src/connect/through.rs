@@ -1,6 +1,7 @@
 //! A transport through a proxy: TCP to it, TLS with it if it speaks that, and the tunnel.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -65,7 +66,7 @@ impl Through<'_> {
             deadline,
         } = self.wanted;
         let origin = target.origin();
-        let resolving = self.resolver.resolve(origin.host(), origin.port());
+        let resolving = pin!(self.resolver.resolve(origin.host(), origin.port()));
         let addresses = deadline.time(Phase::Dns, timings, resolving).await??;
         self.guard.admit(origin.host(), &addresses, asker)?;
         let mut refusals = Vec::new();
@@ -102,7 +103,7 @@ impl Through<'_> {
 
     async fn dial(&self, timings: &mut Timings) -> Result<(TcpStream, SocketAddr)> {
         let (at, deadline) = (&self.proxy.at, self.wanted.deadline);
-        let resolving = self.resolver.resolve(at.host(), at.port());
+        let resolving = pin!(self.resolver.resolve(at.host(), at.port()));
         let addresses = deadline.time(Phase::Dns, timings, resolving).await??;
         let dialled = dial::race(&addresses, deadline, timings).await;
         dialled.map_err(|lost| {
@@ -126,7 +127,7 @@ impl Through<'_> {
             let (stream, remote) = self.dial(timings).await?;
             let transport = Transport::Plain(stream);
             let name = at.server_name()?;
-            let handshake = tls.handshake(transport, &ticketed, name, Some(remote));
+            let handshake = pin!(tls.handshake(transport, &ticketed, name, Some(remote)));
             match deadline.time(Phase::Tls, timings, handshake).await? {
                 Ok(stream) => return Ok((Transport::Tunnel(Box::new(stream)), remote)),
                 // The session's kept chain holds no longer, and its tickets are gone.
@@ -145,7 +146,7 @@ impl Through<'_> {
         timings: &mut Timings,
     ) -> Result<std::result::Result<(), Denied>> {
         let credentials = self.proxy.credentials.as_ref();
-        let asking = async {
+        let asking = pin!(async {
             match self.proxy.speaks {
                 Speaks::Http | Speaks::Https => {
                     tunnel::open(stream, self.wanted.target.origin(), credentials).await
@@ -154,7 +155,7 @@ impl Through<'_> {
                     socks::open(stream, destination, port, credentials).await
                 }
             }
-        };
+        });
         let deadline = self.wanted.deadline;
         let asked = deadline.time(Phase::Connect, timings, asking).await;
         asked.map_err(|elapsed| self.failed(elapsed.into()))

@@ -71,8 +71,9 @@ impl Deadline {
         self.ends <= now
     }
 
-    /// Runs `future` unless the clock ends first.
-    pub(crate) async fn run<F: Future>(
+    /// Runs `future` unless the clock ends first. It is pinned where it is made: handed over as it
+    /// is, it would have its room there, here, and wherever it is handed on.
+    pub(crate) async fn run<F: Future + Unpin>(
         &self,
         phase: Phase,
         future: F,
@@ -82,8 +83,7 @@ impl Deadline {
         if self.is_over() {
             return Err(self.elapsed(phase));
         }
-        // Pinned here, it is not moved, and has its room once.
-        let held = self.hold(pin!(future)).await;
+        let held = self.hold(future).await;
         held.map_err(|_| self.elapsed(phase))
     }
 
@@ -93,7 +93,7 @@ impl Deadline {
     }
 
     /// The same, and what it took is added to the phase, however it ended.
-    pub(crate) async fn time<F: Future>(
+    pub(crate) async fn time<F: Future + Unpin>(
         &self,
         phase: Phase,
         timings: &mut Timings,
@@ -164,6 +164,8 @@ const FAR: Duration = Duration::from_secs(86_400 * 365 * 30);
 
 #[cfg(test)]
 mod tests {
+    use std::future::ready;
+
     use super::*;
 
     #[tokio::test]
@@ -179,7 +181,7 @@ mod tests {
     #[tokio::test]
     async fn a_deadline_that_is_over_does_not_poll() {
         let total = Deadline::start(Duration::ZERO);
-        let polled = total.run(Phase::FirstByte, async { "sent" }).await;
+        let polled = total.run(Phase::FirstByte, pin!(async { "sent" })).await;
         assert!(polled.is_err());
     }
 
@@ -224,7 +226,7 @@ mod tests {
     #[tokio::test]
     async fn a_budget_beyond_all_instants_is_no_panic() {
         let total = Deadline::start(Duration::MAX);
-        assert_eq!(total.run(Phase::Body, async { 1 }).await, Ok(1));
+        assert_eq!(total.run(Phase::Body, ready(1)).await, Ok(1));
     }
 
     #[tokio::test]
@@ -239,7 +241,7 @@ mod tests {
             }
         }
         let total = Deadline::start(fits - Duration::from_micros(500));
-        let waited = total.run(Phase::Body, tokio::task::yield_now()).await;
+        let waited = total.run(Phase::Body, pin!(tokio::task::yield_now())).await;
         assert_eq!(waited, Ok(()));
     }
 }
