@@ -82,3 +82,35 @@ impl<D: Future + Unpin> Future for Bound<D> {
         farewell.as_mut().poll(cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+    use std::time::Duration;
+
+    use tokio::time::{Instant, timeout};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_driver_has_its_time_from_when_it_is_let_go_of() {
+        let (held, let_go) = held();
+        let mut bound = let_go.bound(pending::<()>());
+        let far = 100 * limits::FAREWELL;
+        timeout(far, &mut bound).await.unwrap_err();
+        drop(held);
+        let begun = Instant::now();
+        timeout(limits::FAREWELL / 2, &mut bound).await.unwrap_err();
+        timeout(far, bound).await.unwrap();
+        let late = begun.elapsed() - limits::FAREWELL;
+        assert!(late < Duration::from_millis(2), "{late:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_driver_that_ends_is_not_waited_for() {
+        let (_held, let_go) = held();
+        let begun = Instant::now();
+        let_go.bound(ready("gone")).await;
+        assert_eq!(Instant::now(), begun);
+    }
+}

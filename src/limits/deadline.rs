@@ -205,7 +205,7 @@ mod tests {
     async fn a_phase_that_is_cut_short_is_timed_and_a_turn_that_comes_at_once_is_not() {
         let deadline = Deadline::start(Duration::from_secs(5));
         let mut timings = Timings::default();
-        let turn = deadline.queue(&mut timings, std::future::ready(7)).await;
+        let turn = deadline.queue(&mut timings, ready(7)).await;
         assert_eq!((turn, timings.queued()), (Ok(7), None));
         let never = std::future::pending::<()>();
         let over = Deadline::start(Duration::ZERO);
