@@ -10,7 +10,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::proxy::Tunnel;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
-use super::{Fetch, Got, Look, RESUMED, REUSED};
+use super::{Fetch, Got, Look};
 use crate::Result;
 use crate::setup::Setup;
 
@@ -53,11 +53,7 @@ impl Fetch for Hyper {
 
     async fn get(&self, look: Look) -> Result<Got> {
         let response = self.send().await?;
-        let resumed = look == Look::Resumed
-            && response
-                .headers()
-                .get(REUSED)
-                .is_some_and(|value| value == RESUMED);
+        let resumed = look.is_resumed(response.headers());
         let status = response.status().as_u16();
         let bytes = response.into_body().collect().await?.to_bytes().len() as u64;
         Ok(Got {

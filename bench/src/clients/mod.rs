@@ -20,6 +20,8 @@ pub use reqwest::Reqwest;
 pub use ureq::Ureq;
 pub use urlfetch::{Prepared, Urlfetch};
 
+use http::HeaderMap;
+
 use crate::Result;
 use crate::setup::Setup;
 
@@ -37,6 +39,13 @@ pub struct Got {
 pub enum Look {
     Away,
     Resumed,
+}
+
+impl Look {
+    /// The server's word, if it is looked for.
+    fn is_resumed(self, headers: &HeaderMap) -> bool {
+        self == Self::Resumed && headers.get(REUSED).is_some_and(|word| word == RESUMED)
+    }
 }
 
 /// A client of one URL, which a clone shares.

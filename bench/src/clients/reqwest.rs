@@ -2,7 +2,7 @@
 
 use reqwest::{Client, Proxy, Response};
 
-use super::{Fetch, Got, Look, RESUMED, REUSED};
+use super::{Fetch, Got, Look};
 use crate::Result;
 use crate::setup::{Roots, Setup};
 
@@ -40,11 +40,7 @@ impl Fetch for Reqwest {
 
     async fn get(&self, look: Look) -> Result<Got> {
         let response = self.send().await?;
-        let resumed = look == Look::Resumed
-            && response
-                .headers()
-                .get(REUSED)
-                .is_some_and(|value| value == RESUMED);
+        let resumed = look.is_resumed(response.headers());
         let status = response.status().as_u16();
         let bytes = response.bytes().await?.len() as u64;
         Ok(Got {

@@ -8,7 +8,7 @@ use ureq::http::Response;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::{Agent, Body, Proxy};
 
-use super::{Fetch, Got, Look, RESUMED, REUSED};
+use super::{Fetch, Got, Look};
 use crate::Result;
 use crate::setup::{Roots, Setup};
 
@@ -51,11 +51,7 @@ impl Fetch for Ureq {
 
     async fn get(&self, look: Look) -> Result<Got> {
         let mut response = self.call()?;
-        let resumed = look == Look::Resumed
-            && response
-                .headers()
-                .get(REUSED)
-                .is_some_and(|value| value == RESUMED);
+        let resumed = look.is_resumed(response.headers());
         let status = response.status().as_u16();
         let bytes = response.body_mut().read_to_vec()?.len() as u64;
         Ok(Got {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use urlfetch::tls::{KeyExchangeGroup, Policy, RootStore};
 use urlfetch::{Client, Response, Target};
 
-use super::{Fetch, Got, Look, RESUMED, REUSED};
+use super::{Fetch, Got, Look};
 use crate::Result;
 use crate::setup::{KeyExchange, Roots, Setup};
 
@@ -76,11 +76,7 @@ fn client(setup: &Setup) -> Result<Client> {
 }
 
 async fn whole(response: Response, look: Look) -> Result<Got> {
-    let resumed = look == Look::Resumed
-        && response
-            .headers()
-            .get(REUSED)
-            .is_some_and(|value| value == RESUMED);
+    let resumed = look.is_resumed(response.headers());
     let status = response.status().as_u16();
     let bytes = response.bytes().await?.len() as u64;
     Ok(Got {

@@ -1,6 +1,6 @@
 //! Header fields, of a response and of a request.
 
-use urlfetch::Client;
+use http::HeaderName;
 
 use super::growth::Shown::EachMore;
 use super::growth::Unit::Instructions;
@@ -19,16 +19,16 @@ pub(crate) fn growths() -> Vec<Growth> {
                     "each, over HTTP/1.1",
                     Instructions,
                     EachMore,
-                    |meter, world, fields| {
-                        asked(meter, world, &world.http1(&format!("/headers/{fields}")), 0);
+                    |m, w, fields| {
+                        asked(m, w, &w.http1(&format!("/headers/{fields}")), Vec::new());
                     },
                 ),
                 Row::new(
                     "each, over HTTP/2",
                     Instructions,
                     EachMore,
-                    |meter, world, fields| {
-                        asked(meter, world, &world.http2(&format!("/headers/{fields}")), 0);
+                    |m, w, fields| {
+                        asked(m, w, &w.http2(&format!("/headers/{fields}")), Vec::new());
                     },
                 ),
             ],
@@ -43,23 +43,30 @@ pub(crate) fn growths() -> Vec<Growth> {
                     "each, over HTTP/1.1",
                     Instructions,
                     EachMore,
-                    |meter, world, fields| {
-                        asked(meter, world, &world.http1("/small"), fields);
+                    |m, w, fields| {
+                        asked(m, w, &w.http1("/small"), field_names(fields));
                     },
                 ),
                 Row::new(
                     "each, over HTTP/2",
                     Instructions,
                     EachMore,
-                    |meter, world, fields| {
-                        asked(meter, world, &world.http2("/small"), fields);
+                    |m, w, fields| {
+                        asked(m, w, &w.http2("/small"), field_names(fields));
                     },
                 ),
                 Row::new(
                     "each of one name, over HTTP/1.1",
                     Instructions,
                     EachMore,
-                    repeated,
+                    |m, w, fields| {
+                        asked(
+                            m,
+                            w,
+                            &w.http1("/small"),
+                            vec![HeaderName::from_static("x-field"); fields],
+                        );
+                    },
                 ),
             ],
             prepare: |_, _| {},
@@ -68,9 +75,9 @@ pub(crate) fn growths() -> Vec<Growth> {
     ]
 }
 
-fn asked(meter: &Meter, world: &World, url: &str, fields: usize) {
+/// Requests with these fields.
+fn asked(meter: &Meter, world: &World, url: &str, names: Vec<HeaderName>) {
     let (client, runtime) = (world.client().build().unwrap(), current_thread());
-    let names: Vec<_> = (0..fields).map(field_name).collect();
     let once = || {
         let fetch = client.fetch(url);
         let fetch = names
@@ -81,25 +88,10 @@ fn asked(meter: &Meter, world: &World, url: &str, fields: usize) {
         });
     };
     once();
-    let rounds = rounds(fields);
+    let rounds = (2_000 / names.len().max(1)).clamp(1, 50);
     meter.count(rounds, || (0..rounds).for_each(|_| once()));
 }
 
-fn repeated(meter: &Meter, world: &World, fields: usize) {
-    let (client, runtime): (Client, _) = (world.client().build().unwrap(), current_thread());
-    let url = world.http1("/small");
-    let once = || {
-        let fetch = client.fetch(url.as_str());
-        let fetch = (0..fields).fold(fetch, |fetch, _| fetch.header("x-field", "a value"));
-        runtime.block_on(async {
-            fetch.await.unwrap().bytes().await.unwrap();
-        });
-    };
-    once();
-    let rounds = rounds(fields);
-    meter.count(rounds, || (0..rounds).for_each(|_| once()));
-}
-
-fn rounds(fields: usize) -> usize {
-    (2_000 / fields.max(1)).clamp(1, 50)
+fn field_names(fields: usize) -> Vec<HeaderName> {
+    (0..fields).map(field_name).collect()
 }

@@ -1,7 +1,7 @@
 //! Requests in flight: many at once, of one client.
 
 use tokio::task::JoinSet;
-use urlfetch::Client;
+use urlfetch::{Client, ClientBuilder};
 
 use super::growth::Shown::Each;
 use super::growth::Unit::{Bytes, Instructions, Nanoseconds};
@@ -21,45 +21,28 @@ pub(crate) fn growths() -> Vec<Growth> {
                     "each, where nothing is open yet",
                     Nanoseconds,
                     Each,
-                    |meter, world, many| {
-                        opening(meter, world, &world.http1("/small"), many);
-                    },
+                    opening,
                 ),
                 Row::new(
                     "each, where enough are open",
                     Nanoseconds,
                     Each,
-                    |meter, world, many| {
-                        again(
-                            meter,
-                            &world.client().build().unwrap(),
-                            &world.http1("/small"),
-                            many,
-                        );
+                    |m, w, many| {
+                        again(m, w.client(), &w.http1("/small"), many);
                     },
                 ),
                 Row::new(
                     "each, where enough are open, in the clear",
                     Instructions,
                     Each,
-                    |meter, world, many| {
-                        again(
-                            meter,
-                            &world.client().build().unwrap(),
-                            &world.plain("/small"),
-                            many,
-                        );
+                    |m, w, many| {
+                        again(m, w.client(), &w.plain("/small"), many);
                     },
                 )
                 .to(1_000),
-                Row::new(
-                    "each, held by the server",
-                    Bytes,
-                    Each,
-                    |meter, world, many| {
-                        held(meter, world, &world.http1("/hold"), many);
-                    },
-                )
+                Row::new("each, held by the server", Bytes, Each, |m, w, many| {
+                    held(m, w, &w.http1("/hold"), many);
+                })
                 .from(100),
             ],
             prepare,
@@ -72,31 +55,11 @@ pub(crate) fn growths() -> Vec<Growth> {
             title: "requests in flight over one HTTP/2 connection",
             sizes,
             rows: vec![
-                Row::new("each", Nanoseconds, Each, |meter, world, many| {
-                    again(
-                        meter,
-                        &world.client().build().unwrap(),
-                        &world.http2("/small"),
-                        many,
-                    );
-                }),
-                Row::new("each", Instructions, Each, |meter, world, many| {
-                    again(
-                        meter,
-                        &world.client().build().unwrap(),
-                        &world.http2("/small"),
-                        many,
-                    );
+                Row::new("each", Nanoseconds, Each, multiplexed),
+                Row::new("each", Instructions, Each, multiplexed).to(1_000),
+                Row::new("each, held by the server", Bytes, Each, |m, w, many| {
+                    held(m, w, &w.http2("/hold"), many);
                 })
-                .to(1_000),
-                Row::new(
-                    "each, held by the server",
-                    Bytes,
-                    Each,
-                    |meter, world, many| {
-                        held(meter, world, &world.http2("/hold"), many);
-                    },
-                )
                 .from(100),
             ],
             prepare,
@@ -106,29 +69,14 @@ pub(crate) fn growths() -> Vec<Growth> {
             title: "requests at once over 64 connections of HTTP/1.1 (pool_max_connections_per_host)",
             sizes,
             rows: vec![
-                Row::new("each", Nanoseconds, Each, |meter, world, many| {
-                    let client = world.client().pool_max_connections_per_host(64);
-                    again(
-                        meter,
-                        &client.build().unwrap(),
-                        &world.http1("/small"),
-                        many,
-                    );
+                Row::new("each", Nanoseconds, Each, |m, w, many| {
+                    let client = w.client().pool_max_connections_per_host(64);
+                    again(m, client, &w.http1("/small"), many);
                 }),
-                Row::new(
-                    "each, in the clear",
-                    Instructions,
-                    Each,
-                    |meter, world, many| {
-                        let client = world.client().pool_max_connections_per_host(64);
-                        again(
-                            meter,
-                            &client.build().unwrap(),
-                            &world.plain("/small"),
-                            many,
-                        );
-                    },
-                )
+                Row::new("each, in the clear", Instructions, Each, |m, w, many| {
+                    let client = w.client().pool_max_connections_per_host(64);
+                    again(m, client, &w.plain("/small"), many);
+                })
                 .to(1_000),
             ],
             prepare,
@@ -138,28 +86,28 @@ pub(crate) fn growths() -> Vec<Growth> {
 }
 
 /// The first requests of a client.
-fn opening(meter: &Meter, world: &World, url: &str, many: usize) {
-    let client = world.client().build().unwrap();
-    current_thread().block_on(async {
-        // A connection opened before, so that what is done once is done.
-        fetch(world.client().build().unwrap(), url.to_owned()).await;
-    });
+fn opening(meter: &Meter, world: &World, many: usize) {
+    let (client, url) = (world.client().build().unwrap(), world.http1("/small"));
+    // A connection opened before, so that what is done once is done.
+    let before = world.client().build().unwrap();
+    current_thread().block_on(fetch(before, url.clone()));
     let runtime = current_thread();
-    meter.count(1, || runtime.block_on(all(&client, url, many)));
+    meter.count(1, || runtime.block_on(all(&client, &url, many)));
+}
+
+fn multiplexed(meter: &Meter, world: &World, many: usize) {
+    again(meter, world.client(), &world.http2("/small"), many);
 }
 
 /// The same requests on connections that are open already, in as many rounds as are worth it.
-fn again(meter: &Meter, client: &Client, url: &str, many: usize) {
-    let runtime = current_thread();
-    runtime.block_on(all(client, url, many));
+fn again(meter: &Meter, client: ClientBuilder, url: &str, many: usize) {
+    let (client, runtime) = (client.build().unwrap(), current_thread());
+    let burst = || runtime.block_on(all(&client, url, many));
+    burst();
     // Those that were opened first have a burst of their own.
-    runtime.block_on(all(client, url, many));
+    burst();
     let rounds = (1_000 / many).max(1);
-    meter.count(rounds, || {
-        for _ in 0..rounds {
-            runtime.block_on(all(client, url, many));
-        }
-    });
+    meter.count(rounds, || (0..rounds).for_each(|_| burst()));
 }
 
 /// What memory grows by, while the server holds them all.
@@ -181,7 +129,8 @@ fn held(meter: &Meter, world: &World, url: &str, many: usize) {
     });
 }
 
-async fn all(client: &Client, url: &str, many: usize) {
+/// So many requests at once, to their end.
+pub(crate) async fn all(client: &Client, url: &str, many: usize) {
     let mut fetches = started(client, url, many);
     while let Some(fetched) = fetches.join_next().await {
         fetched.unwrap();

@@ -1,13 +1,11 @@
 //! Threads and runtimes: 64 requests at once, whatever the number of threads.
 
-use tokio::runtime::{Builder, Runtime};
-use tokio::task::JoinSet;
-use urlfetch::Client;
+use tokio::runtime::Builder;
 
 use super::growth::Shown::One;
 use super::growth::Unit::Nanoseconds;
 use super::growth::{Growth, Row};
-use super::in_flight::fetch;
+use super::in_flight::all;
 use super::meter::Meter;
 use super::world::{World, current_thread};
 
@@ -20,27 +18,13 @@ pub(crate) fn growths() -> Vec<Growth> {
                 "a request, one multi-thread runtime",
                 Nanoseconds,
                 One,
-                |meter, world, threads| {
-                    let runtime = multi_thread(threads);
-                    let client = world.client().build().unwrap();
-                    let burst =
-                        || runtime.block_on(at_once(&client, &world.http1("/small"), AT_ONCE));
-                    burst();
-                    meter.count(ROUNDS * AT_ONCE, || (0..ROUNDS).for_each(|_| burst()));
-                },
+                |meter, world, threads| together(meter, world, &world.http1("/small"), threads),
             ),
             Row::new(
                 "a request, one multi-thread runtime, HTTP/2",
                 Nanoseconds,
                 One,
-                |meter, world, threads| {
-                    let runtime = multi_thread(threads);
-                    let client = world.client().build().unwrap();
-                    let burst =
-                        || runtime.block_on(at_once(&client, &world.http2("/small"), AT_ONCE));
-                    burst();
-                    meter.count(ROUNDS * AT_ONCE, || (0..ROUNDS).for_each(|_| burst()));
-                },
+                |meter, world, threads| together(meter, world, &world.http2("/small"), threads),
             ),
             Row::new(
                 "a request, a current-thread runtime for each thread, one client",
@@ -60,6 +44,15 @@ pub(crate) fn growths() -> Vec<Growth> {
                request goes over and its response comes back. A pool that runtimes share costs a \
                request no more than a pool for each.",
     }]
+}
+
+fn together(meter: &Meter, world: &World, url: &str, threads: usize) {
+    let mut runtime = Builder::new_multi_thread();
+    let runtime = runtime.worker_threads(threads).enable_all();
+    let (client, runtime) = (world.client().build().unwrap(), runtime.build().unwrap());
+    let burst = || runtime.block_on(all(&client, url, AT_ONCE));
+    burst();
+    meter.count(ROUNDS * AT_ONCE, || (0..ROUNDS).for_each(|_| burst()));
 }
 
 fn apart(meter: &Meter, world: &World, threads: usize, is_shared: bool) {
@@ -82,7 +75,7 @@ fn apart(meter: &Meter, world: &World, threads: usize, is_shared: bool) {
             .map(|client| {
                 scope.spawn(|| {
                     let runtime = current_thread();
-                    let burst = || runtime.block_on(at_once(client, &url, AT_ONCE / threads));
+                    let burst = || runtime.block_on(all(client, &url, AT_ONCE / threads));
                     burst();
                     begin.wait();
                     begin.wait();
@@ -100,25 +93,6 @@ fn apart(meter: &Meter, world: &World, threads: usize, is_shared: bool) {
         begin.wait();
         work.into_iter().for_each(|thread| thread.join().unwrap());
     });
-}
-
-fn multi_thread(threads: usize) -> Runtime {
-    let mut builder = Builder::new_multi_thread();
-    builder
-        .worker_threads(threads)
-        .enable_all()
-        .build()
-        .unwrap()
-}
-
-async fn at_once(client: &Client, url: &str, many: usize) {
-    let mut fetches = JoinSet::new();
-    for _ in 0..many {
-        fetches.spawn(fetch(client.clone(), url.to_owned()));
-    }
-    while let Some(fetched) = fetches.join_next().await {
-        fetched.unwrap();
-    }
 }
 
 const AT_ONCE: usize = 64;

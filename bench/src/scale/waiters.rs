@@ -9,7 +9,7 @@ use urlfetch::{Client, Response};
 use super::growth::Shown::Each;
 use super::growth::Unit::{Bytes, Instructions, Nanoseconds};
 use super::growth::{Growth, Row};
-use super::in_flight::fetch;
+use super::in_flight::{all, fetch};
 use super::meter::{Meter, resident};
 use super::world::{World, current_thread};
 
@@ -46,20 +46,10 @@ pub(crate) fn growths() -> Vec<Growth> {
 fn served(meter: &Meter, world: &World, callers: usize) {
     let (client, runtime) = (client(world), current_thread());
     let url = world.plain("/small");
-    let all = || {
-        runtime.block_on(async {
-            let mut fetches = tokio::task::JoinSet::new();
-            for _ in 0..callers {
-                fetches.spawn(fetch(client.clone(), url.clone()));
-            }
-            while let Some(fetched) = fetches.join_next().await {
-                fetched.unwrap();
-            }
-        });
-    };
-    all();
+    let burst = || runtime.block_on(all(&client, &url, callers));
+    burst();
     let rounds = (1_000 / callers).max(1);
-    meter.count(rounds, || (0..rounds).for_each(|_| all()));
+    meter.count(rounds, || (0..rounds).for_each(|_| burst()));
 }
 
 fn given_up(meter: &Meter, world: &World, callers: usize, last_first: bool) {
