@@ -13,14 +13,28 @@ use crate::limits;
 
 /// Kept by whoever uses a connection.
 #[derive(Debug)]
-pub(super) struct Held {
-    /// Goes with it.
-    _let_go: oneshot::Sender<Infallible>,
+pub(super) struct Held(
+    #[expect(dead_code, reason = "it is there to be dropped")] oneshot::Sender<Infallible>,
+);
+
+/// The same for a connection that many use.
+#[derive(Debug)]
+pub(super) struct HeldByMany {
+    _held: Held,
     /// No request is given to it any more.
     retired: AtomicBool,
 }
 
-impl Held {
+impl From<Held> for HeldByMany {
+    fn from(held: Held) -> Self {
+        Self {
+            _held: held,
+            retired: AtomicBool::new(false),
+        }
+    }
+}
+
+impl HeldByMany {
     pub(super) fn retire(&self) {
         self.retired.store(true, Ordering::Relaxed);
     }
@@ -35,11 +49,7 @@ pub(super) struct LetGo(oneshot::Receiver<Infallible>);
 
 pub(super) fn held() -> (Held, LetGo) {
     let (held, let_go) = oneshot::channel();
-    let held = Held {
-        _let_go: held,
-        retired: AtomicBool::new(false),
-    };
-    (held, LetGo(let_go))
+    (Held(held), LetGo(let_go))
 }
 
 impl LetGo {

@@ -441,7 +441,7 @@ mod tests {
         let host = Arc::new(Host::new(Keep::default(), Arc::default()));
         let facts = share(&host).await;
         let (held, seen) = goes(&host);
-        host.state().shared.as_mut().unwrap().connection.held = Arc::new(held);
+        host.state().shared.as_mut().unwrap().connection.held = Arc::new(held.into());
         host.retire(&facts);
         assert!(seen(), "h2");
     }

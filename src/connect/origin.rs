@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
-use std::ops::Deref;
 use std::sync::{Arc, LazyLock};
 
 use rustls::pki_types::ServerName;
@@ -14,15 +13,18 @@ use crate::limits;
 use crate::tls::shown::Shown;
 
 /// Scheme, host and port (RFC 6454), of which the host is one that can be dialled and verified.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 pub(crate) struct Origin {
     https: bool,
-    /// Without the brackets of an IPv6 literal.
-    host: Name,
+    /// Of the host: a name has 253 bytes at most, and an address fewer (RFC 1035 §2.3.4).
+    length: u8,
     /// 0 if it is not known.
     port: u16,
     /// Its hash: an origin is read once, and looked up with every request.
-    hash: u64,
+    hash: u32,
+    /// It begins with the host, without the brackets of an IPv6 literal. What follows is there for
+    /// others.
+    text: Arc<str>,
 }
 
 impl Origin {
@@ -64,7 +66,12 @@ impl Origin {
                 Shown(&host)
             )));
         }
-        Ok(Self::new(https, Name::within(text, &host), port))
+        let too_long = || invalid(format!("the URL's host \"{}\" is too long", Shown(&host)));
+        let text = match text.starts_with(&*host) {
+            true => Arc::clone(text),
+            false => host.as_ref().into(),
+        };
+        Self::new(https, &host, port, text).ok_or_else(too_long)
     }
 
     /// A host and a port that a caller named apart. The host may be an IPv6 literal in brackets.
@@ -75,11 +82,15 @@ impl Origin {
                 format!("port 0 of \"{}\" cannot be dialled", Shown(host)),
             ));
         }
-        Ok(Self::new(true, Self::wrapped(host)?.host, port))
+        Self::named(host, port)
     }
 
     /// The host at the end of a stream that somebody else opened: to which port, is not known.
     pub(crate) fn wrapped(host: &str) -> Result<Self> {
+        Self::named(host, 0)
+    }
+
+    fn named(host: &str, port: u16) -> Result<Self> {
         let invalid = || {
             Error::new(
                 ErrorKind::InvalidUrl,
@@ -96,29 +107,28 @@ impl Origin {
         };
         // As of a URL's host.
         ServerName::try_from(host.as_str()).map_err(|_| invalid())?;
-        Ok(Self::new(
-            true,
-            Name::within(&host.as_str().into(), &host),
-            0,
-        ))
+        Self::new(true, &host, port, host.as_str().into()).ok_or_else(invalid)
     }
 
-    fn new(https: bool, host: Name, port: u16) -> Self {
+    /// Of a text that begins with the host. `None` if that is longer than a host can be.
+    fn new(https: bool, host: &str, port: u16, text: Arc<str>) -> Option<Self> {
         // Its key is nobody's: who chooses the hosts does not choose where they meet.
         static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
-        let hash = KEY.hash_one((https, &*host, port));
-        Self {
+        Some(Self {
             https,
-            host,
+            length: u8::try_from(host.len()).ok()?,
             port,
-            hash,
-        }
+            hash: KEY.hash_one((https, host, port)) as u32,
+            text,
+        })
     }
 
     /// Itself, to be kept: without the rest of a text that others have done with.
     pub(super) fn to_keep(&self) -> Self {
-        let host = Name::within(&self.host().into(), self.host());
-        Self { host, ..*self }
+        Self {
+            text: self.host().into(),
+            ..*self
+        }
     }
 
     pub(crate) fn is_https(&self) -> bool {
@@ -126,7 +136,8 @@ impl Origin {
     }
 
     pub(crate) fn host(&self) -> &str {
-        &self.host
+        let length = usize::from(self.length);
+        self.text.get(..length).unwrap_or_default()
     }
 
     pub(crate) fn port(&self) -> u16 {
@@ -135,64 +146,43 @@ impl Origin {
 
     /// The name to verify.
     pub(super) fn server_name(&self) -> Result<ServerName<'static>> {
-        let name = ServerName::try_from(&*self.host).map(|name| name.to_owned());
+        let name = ServerName::try_from(self.host()).map(|name| name.to_owned());
         name.map_err(|error| {
             Error::new(ErrorKind::InvalidUrl, "the host cannot be verified").with_source(error)
         })
     }
 }
 
+impl PartialEq for Origin {
+    fn eq(&self, other: &Self) -> bool {
+        self.host() == other.host() && self.port == other.port && self.https == other.https
+    }
+}
+
+impl Eq for Origin {}
+
 impl Hash for Origin {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.hash);
+        state.write_u32(self.hash);
     }
 }
 
-/// A host's name, by which a text begins that is there for something else too.
-#[derive(Clone)]
-struct Name {
-    text: Arc<str>,
-    length: usize,
-}
-
-impl Name {
-    fn within(text: &Arc<str>, name: &str) -> Self {
-        let text = match text.starts_with(name) {
-            true => Arc::clone(text),
-            false => name.into(),
-        };
-        let length = name.len();
-        Self { text, length }
-    }
-}
-
-impl Deref for Name {
-    type Target = str;
-
-    fn deref(&self) -> &str {
-        self.text.get(..self.length).unwrap_or_default()
-    }
-}
-
-impl PartialEq for Name {
-    fn eq(&self, other: &Self) -> bool {
-        **self == **other
-    }
-}
-
-impl Eq for Name {}
-
-impl fmt::Debug for Name {
+/// Without what follows the host, which may hold secrets.
+impl fmt::Debug for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        (**self).fmt(f)
+        f.debug_struct("Origin")
+            .field("https", &self.https)
+            .field("host", &self.host())
+            .field("port", &self.port)
+            .finish()
     }
 }
 
 /// Host and port, as they stand in a URL; the host alone, if the port is not known.
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.port, self.host.contains(':')) {
-            (0, _) => f.write_str(&self.host),
+        match (self.port, self.host().contains(':')) {
+            (0, _) => f.write_str(self.host()),
             (port, true) => write!(f, "[{}]:{port}", self.host()),
             (port, false) => write!(f, "{}:{port}", self.host()),
         }
@@ -244,7 +234,7 @@ mod tests {
         ];
         for (url, expected) in rows {
             let origin = Origin::of(&Url::parse(url).unwrap());
-            let found = origin.as_ref().ok().map(|o| (o.https, &*o.host, o.port));
+            let found = origin.as_ref().ok().map(|o| (o.https, o.host(), o.port));
             assert_eq!(found, expected, "{url}");
             if let Err(error) = origin {
                 assert_eq!(error.kind(), ErrorKind::InvalidUrl);
@@ -276,7 +266,8 @@ mod tests {
             assert_eq!(within.hash, origin.hash, "{text}");
             assert_eq!(within.to_string(), "a.test:443");
             assert_eq!(within.to_keep(), origin, "{text}");
-            assert_eq!(&*within.to_keep().host.text, "a.test", "{text}");
+            assert!(!format!("{within:?}").contains("one"));
+            assert_eq!(&*within.to_keep().text, "a.test", "{text}");
             assert_eq!(Arc::strong_count(&text) == 2, shares, "{text}");
         }
         let other = "https://a.test.evil.test/".parse().unwrap();

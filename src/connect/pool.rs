@@ -269,8 +269,9 @@ impl Hasher for Hashed {
         self.0
     }
 
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
+    /// The map goes by bits of both ends.
+    fn write_u32(&mut self, hash: u32) {
+        self.0 = u64::from(hash) << 32 | u64::from(hash);
     }
 
     fn write(&mut self, bytes: &[u8]) {
