@@ -161,13 +161,13 @@ impl Client {
     }
 
     /// The client of [`fetch`](crate::fetch). One that could not be built is not kept.
-    pub(crate) fn process_wide() -> Result<Self> {
+    pub(crate) fn process_wide() -> Result<&'static Self> {
         static CLIENT: OnceLock<Client> = OnceLock::new();
         if let Some(client) = CLIENT.get() {
-            return Ok(client.clone());
+            return Ok(client);
         }
         let client = Self::new()?;
-        Ok(CLIENT.get_or_init(|| client).clone())
+        Ok(CLIENT.get_or_init(|| client))
     }
 
     pub(crate) fn shared(&self) -> &Shared {

@@ -39,7 +39,7 @@ impl Client {
         asked: Result<Box<Asked>>,
     ) -> impl Future<Output = Result<Response>> + Send {
         async move {
-            let client = match client {
+            let client = match &client {
                 Some(client) => client,
                 None => Self::process_wide()?,
             };
