@@ -90,7 +90,7 @@ impl Http2 {
     pub(super) fn send(
         &mut self,
         request: Request<Outgoing>,
-    ) -> Result<Sending, (h2::Error, Option<Outgoing>)> {
+    ) -> Result<(Sending, Option<Piping>), (h2::Error, Option<Outgoing>)> {
         let (head, payload) = request.into_parts();
         let request = Request::from_parts(head, ());
         let (response, stream) = match self.sender.send_request(request, payload.is_end_stream()) {
@@ -104,7 +104,7 @@ impl Http2 {
             true => None,
             false => upload::begin(stream, payload),
         };
-        Ok(Sending { response, piping })
+        Ok((Sending { response }, piping))
     }
 }
 
@@ -133,11 +133,9 @@ pub(super) fn make_ready(request: &mut Request<Outgoing>) {
 }
 
 /// A request under way, until the head of its response has come. Dropped before, it resets its
-/// stream.
+/// stream, when its upload has ended too.
 pub(super) struct Sending {
     response: ResponseFuture,
-    /// Ends with this, if it has not come to its end.
-    piping: Option<Piping>,
 }
 
 impl Future for Sending {
@@ -145,10 +143,6 @@ impl Future for Sending {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let (head, stream) = ready!(Pin::new(&mut self.response).poll(cx))?.into_parts();
-        // It goes on by itself, for as long as somebody has the response.
-        if let Some(piping) = self.piping.take() {
-            piping.let_run();
-        }
         let body = Received::new(&head.headers, stream);
         Poll::Ready(Ok((head, body)))
     }

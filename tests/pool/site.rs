@@ -465,6 +465,24 @@ pub(crate) fn endless() -> (Payload, mpsc::Receiver<Infallible>) {
     (Payload::stream(stream), dropped)
 }
 
+/// A payload that always has more than there is room for, and what is closed when it is dropped.
+pub(crate) fn overflowing() -> (Payload, mpsc::Receiver<Infallible>) {
+    let (stays, dropped) = mpsc::channel(1);
+    (Payload::stream(Overflowing { _stays: stays }), dropped)
+}
+
+struct Overflowing {
+    _stays: mpsc::Sender<Infallible>,
+}
+
+impl Stream for Overflowing {
+    type Item = Result<Bytes, Infallible>;
+
+    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Poll::Ready(Some(Ok(Bytes::from_static(&[0; 100_000]))))
+    }
+}
+
 impl Stream for Once {
     type Item = Result<Bytes, Infallible>;
 
