@@ -5,6 +5,7 @@
 //! channel is between.
 
 use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
@@ -73,13 +74,14 @@ impl Http2 {
 
     /// How many streams the peer allows at once, as far as is known.
     pub(super) fn most_streams(&self) -> usize {
-        self.sender.current_max_send_streams()
+        unless_torn(|| self.sender.current_max_send_streams()).unwrap_or(0)
     }
 
     /// Whether no stream can be opened on it any more: it has ended, or its peer says goodbye.
     pub(super) fn is_closed(&mut self) -> bool {
         let mut context = Context::from_waker(Waker::noop());
-        matches!(self.sender.poll_ready(&mut context), Poll::Ready(Err(_)))
+        let polled = unless_torn(|| self.sender.poll_ready(&mut context));
+        matches!(polled, None | Some(Poll::Ready(Err(_))))
     }
 
     /// Opens a stream for a request that was [made ready](make_ready), and begins to upload.
@@ -106,6 +108,13 @@ impl Http2 {
         };
         Ok((Sending { response }, piping))
     }
+}
+
+/// What the codec says, unless something has panicked under its lock, which it will not take after
+/// that: a piece of a payload's that was let go of, or what was to be woken. Whoever asks may do so
+/// while he is dropped, and holds what is all requests' to the host.
+fn unless_torn<T>(ask: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(ask)).ok()
 }
 
 /// Gives a request the form that h2 demands: without what is a connection's over HTTP/1.1 (RFC 9113

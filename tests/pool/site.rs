@@ -471,6 +471,21 @@ pub(crate) fn overflowing() -> (Payload, mpsc::Receiver<Infallible>) {
     (Payload::stream(Overflowing { _stays: stays }), dropped)
 }
 
+/// A payload of one piece, of which nobody else has a copy.
+pub(crate) fn only(piece: Bytes) -> Payload {
+    Payload::stream(Only(Some(piece)))
+}
+
+struct Only(Option<Bytes>);
+
+impl Stream for Only {
+    type Item = Result<Bytes, Infallible>;
+
+    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Poll::Ready(self.0.take().map(Ok))
+    }
+}
+
 struct Overflowing {
     _stays: mpsc::Sender<Infallible>,
 }

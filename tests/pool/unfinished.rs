@@ -8,7 +8,7 @@ use http::Response;
 use tokio::sync::{Notify, mpsc};
 use urlfetch::{Bytes, ErrorKind, Method, Payload, Phase};
 
-use crate::site::{Http1, Http2, Once, Site, endless, overflowing};
+use crate::site::{Http1, Http2, Once, Site, endless, only, overflowing};
 use crate::{serve, soon};
 
 #[tokio::test]
@@ -283,6 +283,43 @@ async fn an_http2_body_that_is_cut_off_while_it_is_uploaded_to_is_no_body() {
             }
         }
     }
+}
+
+/// The codec lets go of a piece of the payload under its own lock, which is of no use after a panic
+/// there.
+#[tokio::test]
+async fn a_piece_that_panics_when_it_goes_leaves_its_host_to_others() {
+    struct Panics;
+    impl AsRef<[u8]> for Panics {
+        fn as_ref(&self) -> &[u8] {
+            b"piece"
+        }
+    }
+    impl Drop for Panics {
+        fn drop(&mut self) {
+            panic!("as the test has it");
+        }
+    }
+    let site = Site::start("h2", move |_, stream| async move {
+        let mut http = Http2::new(stream).await;
+        while let Some(id) = http.request().await {
+            http.reply(id, "hello").await;
+        }
+    })
+    .await;
+    let client = site.client();
+    let payload = only(Bytes::from_owner(Panics));
+    let request = client.fetch(site.url("/")).method(Method::PUT);
+    let request = request
+        .deadline(Duration::from_millis(300))
+        .payload(payload);
+    // Whatever comes of it.
+    let _ = tokio::spawn(request.into_future()).await;
+    let response = soon(client.fetch(site.url("/")).into_future())
+        .await
+        .unwrap();
+    assert_eq!(response.bytes().await.unwrap(), "hello");
+    assert_eq!(site.connections(), 2);
 }
 
 /// RFC 9113 section 8.1 has NO_ERROR after a whole response. Before its end it is a cut like any
