@@ -46,15 +46,9 @@ impl Clocks {
             // A reader may come late to see an end that was there with the last piece.
             if was_open {
                 watch.is_at(now, wire.moved);
-                if wire.lease.is_none() && matches!(frame, None | Some(Ok(_))) && !wire.was_cut {
+                if wire.lease.is_none() && matches!(frame, None | Some(Ok(_))) {
                     trace::body_read(context.url(), &watch.timings);
                 }
-            }
-            if frame.is_none() && wire.was_cut {
-                return Poll::Ready(Err(Error::new(
-                    ErrorKind::ConnectionClosed,
-                    "the h2 stream was reset before the response was complete",
-                )));
             }
             let explained = |error| explain(error, context.facts());
             return Poll::Ready(frame.transpose().map_err(explained));

@@ -78,7 +78,6 @@ impl Reader {
                 lease: Some(lease),
                 read: 0,
                 moved,
-                was_cut: false,
             },
             watch: Watch {
                 timings: head.with_moved(moved),

@@ -17,8 +17,6 @@ pub(super) struct Wire {
     pub(super) read: u64,
     /// By the request and its response, as far as it has been read.
     pub(super) moved: Moved,
-    /// The end that was told of is none.
-    pub(super) was_cut: bool,
 }
 
 impl Wire {
@@ -39,7 +37,6 @@ impl Wire {
             }
             Some(Err(_)) => _ = self.close(),
             None => {
-                self.was_cut = self.is_cut();
                 self.count();
                 self.release();
             }
@@ -54,17 +51,6 @@ impl Wire {
             true => SizeHint::with_exact(0),
             false => self.incoming.size_hint(),
         }
-    }
-
-    /// Whether the end that was told of is none: RST_STREAM with NO_ERROR is taken for one, and that
-    /// may only follow a whole response to a request whose payload is not wanted (RFC 9113
-    /// §8.1). Had all of the payload gone, h2 would have kept to the end that came before.
-    fn is_cut(&self) -> bool {
-        let Some(lease) = self.lease.as_ref().filter(|lease| lease.is_http2()) else {
-            return false;
-        };
-        let left = self.size_hint();
-        left.lower() > 0 || (left.exact() != Some(0) && lease.sent_whole_payload())
     }
 
     pub(super) fn release_at_end(&mut self) {

@@ -145,8 +145,16 @@ impl Lease {
             return Err(self.unsent(spent()));
         };
         self.uploading = payload.map(|leash| Uploading::new(leash, None));
-        let sending = connection.send(request);
-        Ok(sending.map_err(|(error, payload)| (Broken::http2(error), payload)))
+        Ok(match connection.send(request) {
+            Ok((sending, piping)) => {
+                // It goes on by itself, for as long as somebody has the response.
+                if let Some(uploading) = &mut self.uploading {
+                    uploading.piping = piping;
+                }
+                Ok(sending)
+            }
+            Err((error, payload)) => Err((Broken::http2(error), payload)),
+        })
     }
 
     /// Whether a request may be written.

@@ -5,6 +5,7 @@
 //! channel is between.
 
 use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
@@ -73,13 +74,14 @@ impl Http2 {
 
     /// How many streams the peer allows at once, as far as is known.
     pub(super) fn most_streams(&self) -> usize {
-        self.sender.current_max_send_streams()
+        unless_torn(|| self.sender.current_max_send_streams()).unwrap_or(0)
     }
 
     /// Whether no stream can be opened on it any more: it has ended, or its peer says goodbye.
     pub(super) fn is_closed(&mut self) -> bool {
         let mut context = Context::from_waker(Waker::noop());
-        matches!(self.sender.poll_ready(&mut context), Poll::Ready(Err(_)))
+        let polled = unless_torn(|| self.sender.poll_ready(&mut context));
+        matches!(polled, None | Some(Poll::Ready(Err(_))))
     }
 
     /// Opens a stream for a request that was [made ready](make_ready), and begins to upload.
@@ -90,7 +92,7 @@ impl Http2 {
     pub(super) fn send(
         &mut self,
         request: Request<Outgoing>,
-    ) -> Result<Sending, (h2::Error, Option<Outgoing>)> {
+    ) -> Result<(Sending, Option<Piping>), (h2::Error, Option<Outgoing>)> {
         let (head, payload) = request.into_parts();
         let request = Request::from_parts(head, ());
         let (response, stream) = match self.sender.send_request(request, payload.is_end_stream()) {
@@ -104,8 +106,15 @@ impl Http2 {
             true => None,
             false => upload::begin(stream, payload),
         };
-        Ok(Sending { response, piping })
+        Ok((Sending { response }, piping))
     }
+}
+
+/// What the codec says, unless something has panicked under its lock, which it will not take after
+/// that: a piece of a payload's that was let go of, or what was to be woken. Whoever asks may do so
+/// while he is dropped, and holds what is all requests' to the host.
+fn unless_torn<T>(ask: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(ask)).ok()
 }
 
 /// Gives a request the form that h2 demands: without what is a connection's over HTTP/1.1 (RFC 9113
@@ -133,11 +142,9 @@ pub(super) fn make_ready(request: &mut Request<Outgoing>) {
 }
 
 /// A request under way, until the head of its response has come. Dropped before, it resets its
-/// stream.
+/// stream, when its upload has ended too.
 pub(super) struct Sending {
     response: ResponseFuture,
-    /// Ends with this, if it has not come to its end.
-    piping: Option<Piping>,
 }
 
 impl Future for Sending {
@@ -145,10 +152,6 @@ impl Future for Sending {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let (head, stream) = ready!(Pin::new(&mut self.response).poll(cx))?.into_parts();
-        // It goes on by itself, for as long as somebody has the response.
-        if let Some(piping) = self.piping.take() {
-            piping.let_run();
-        }
         let body = Received::new(&head.headers, stream);
         Poll::Ready(Ok((head, body)))
     }

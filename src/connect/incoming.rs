@@ -44,21 +44,21 @@ impl Received {
                     self.left = self.left.map(|left| left.saturating_sub(data.len() as u64));
                     return Poll::Ready(Some(Ok(Frame::data(data))));
                 }
-                Some(Err(error)) => return Poll::Ready(unless_done(error).map(Err)),
+                Some(Err(error)) if is_harmless(&error, self.left) => return Poll::Ready(None),
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
                 None => self.data_has_ended = true,
             }
         }
         Poll::Ready(match ready!(self.stream.poll_trailers(cx)) {
             Ok(trailers) => trailers.map(|trailers| Ok(Frame::trailers(trailers))),
-            Err(error) => unless_done(error).map(Err),
+            Err(error) => Some(Err(error)),
         })
     }
 }
 
-/// RFC 9113 §8.1: by RST_STREAM with NO_ERROR a server says that its response is complete, and that
-/// it does not want the rest of the payload.
-fn unless_done(error: h2::Error) -> Option<h2::Error> {
-    (error.reason() != Some(Reason::NO_ERROR)).then_some(error)
+/// All that was announced has come, and NO_ERROR with it: only END_STREAM is missing.
+fn is_harmless(error: &h2::Error, left: Option<u64>) -> bool {
+    left == Some(0) && error.is_reset() && error.reason() == Some(Reason::NO_ERROR)
 }
 
 /// The codec has refused a length that is none; those that contradict each other are nothing to go

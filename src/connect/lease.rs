@@ -10,6 +10,7 @@ use super::facts::Facts;
 use super::host::Open;
 use super::outgoing::Leash;
 use super::tally::Tally;
+use super::upload::Piping;
 use crate::error::Error;
 use crate::timings::Moved;
 
@@ -66,12 +67,6 @@ impl Lease {
         self.uploading.as_ref()?.leash.failure()
     }
 
-    /// Whether nothing of the payload is left to be taken off and written.
-    pub(crate) fn sent_whole_payload(&self) -> bool {
-        let uploading = self.uploading.as_ref();
-        uploading.is_none_or(|uploading| uploading.leash.all_was_taken())
-    }
-
     /// The body has ended: the next request may have the connection. Not earlier, as hyper's
     /// `ready` then waits for a body that nobody reads.
     ///
@@ -90,11 +85,17 @@ pub(super) struct Uploading {
     /// The driver of the HTTP/1.1 connection, which is of no use with half a request on it. It may
     /// be waiting for a peer that does not read, and look at nothing else meanwhile.
     driver: Option<AbortHandle>,
+    /// What uploads it to an h2 stream. The peer may never make room for the rest.
+    pub(super) piping: Option<Piping>,
 }
 
 impl Uploading {
     pub(super) fn new(leash: Leash, driver: Option<AbortHandle>) -> Self {
-        Self { leash, driver }
+        Self {
+            leash,
+            driver,
+            piping: None,
+        }
     }
 }
 

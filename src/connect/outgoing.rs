@@ -129,7 +129,8 @@ impl Leash {
     }
 
     /// Whether everything has been taken off to be written.
-    pub(super) fn all_was_taken(&self) -> bool {
+    #[cfg(test)]
+    fn all_was_taken(&self) -> bool {
         matches!(self.progress.outcome.get(), Some(Ok(())))
     }
 }

@@ -26,23 +26,16 @@ pub(super) fn begin(stream: SendStream<Bytes>, payload: Outgoing) -> Option<Pipi
             return None;
         }
     }
-    Some(Piping(Some(tokio::spawn(pipe).abort_handle())))
+    Some(Piping(tokio::spawn(pipe).abort_handle()))
 }
 
-/// An upload that goes on. It ends with this, unless it is let run.
-pub(super) struct Piping(Option<AbortHandle>);
-
-impl Piping {
-    pub(super) fn let_run(mut self) {
-        self.0 = None;
-    }
-}
+/// An upload that goes on. It ends with this.
+#[derive(Debug)]
+pub(super) struct Piping(AbortHandle);
 
 impl Drop for Piping {
     fn drop(&mut self) {
-        if let Some(task) = self.0.take() {
-            task.abort();
-        }
+        self.0.abort();
     }
 }
 

@@ -465,6 +465,39 @@ pub(crate) fn endless() -> (Payload, mpsc::Receiver<Infallible>) {
     (Payload::stream(stream), dropped)
 }
 
+/// A payload that always has more than there is room for, and what is closed when it is dropped.
+pub(crate) fn overflowing() -> (Payload, mpsc::Receiver<Infallible>) {
+    let (stays, dropped) = mpsc::channel(1);
+    (Payload::stream(Overflowing { _stays: stays }), dropped)
+}
+
+/// A payload of one piece, of which nobody else has a copy.
+pub(crate) fn only(piece: Bytes) -> Payload {
+    Payload::stream(Only(Some(piece)))
+}
+
+struct Only(Option<Bytes>);
+
+impl Stream for Only {
+    type Item = Result<Bytes, Infallible>;
+
+    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Poll::Ready(self.0.take().map(Ok))
+    }
+}
+
+struct Overflowing {
+    _stays: mpsc::Sender<Infallible>,
+}
+
+impl Stream for Overflowing {
+    type Item = Result<Bytes, Infallible>;
+
+    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Poll::Ready(Some(Ok(Bytes::from_static(&[0; 100_000]))))
+    }
+}
+
 impl Stream for Once {
     type Item = Result<Bytes, Infallible>;
 

@@ -8,7 +8,7 @@ use http::Response;
 use tokio::sync::{Notify, mpsc};
 use urlfetch::{Bytes, ErrorKind, Method, Payload, Phase};
 
-use crate::site::{Http1, Http2, Once, Site, endless};
+use crate::site::{Http1, Http2, Once, Site, endless, only, overflowing};
 use crate::{serve, soon};
 
 #[tokio::test]
@@ -223,6 +223,103 @@ async fn a_fetch_that_is_dropped_ends_its_upload() {
         assert!(fetch.await.unwrap_err().is_cancelled());
         soon(dropped.recv()).await;
     }
+}
+
+/// Nor does it wait for room that its peer never makes.
+#[tokio::test]
+async fn a_reply_ends_an_upload_that_has_no_room_on_http2() {
+    let site = Site::start("h2", move |_, stream| async move {
+        let mut h2 = h2::server::handshake(stream).await.unwrap();
+        let mut unread = Vec::new();
+        while let Some(Ok((request, mut respond))) = h2.accept().await {
+            respond.send_response(Response::new(()), true).unwrap();
+            unread.push(request);
+        }
+    })
+    .await;
+    let client = site.client();
+    for reads in [true, false] {
+        let (payload, mut dropped) = overflowing();
+        let request = client.fetch(site.url("/")).method(Method::PUT);
+        let response = request.payload(payload).await.unwrap();
+        match reads {
+            true => assert!(response.bytes().await.unwrap().is_empty()),
+            false => drop(response),
+        }
+        soon(dropped.recv()).await;
+    }
+    assert_eq!(site.connections(), 1);
+}
+
+/// RFC 9113 section 8.1: by NO_ERROR a server says that it does not want the rest of the payload,
+/// after the end of its response. Without that end the response is cut.
+#[tokio::test]
+async fn an_http2_body_that_is_cut_off_while_it_is_uploaded_to_is_no_body() {
+    for is_whole in [true, false] {
+        let site = Site::start("h2", move |_, stream| async move {
+            let mut h2 = h2::server::handshake(stream).await.unwrap();
+            let mut unread = Vec::new();
+            while let Some(Ok((request, mut respond))) = h2.accept().await {
+                let mut reply = respond.send_response(Response::new(()), false).unwrap();
+                reply.send_data("half".into(), is_whole).unwrap();
+                unread.push(request);
+                tokio::spawn(async move {
+                    // The data goes out before the reset does.
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    reply.send_reset(Reason::NO_ERROR);
+                });
+            }
+        })
+        .await;
+        let client = site.client();
+        for (payload, _dropped) in [endless(), overflowing()] {
+            let request = client.fetch(site.url("/")).method(Method::PUT);
+            let response = request.payload(payload).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            match (response.bytes().await, is_whole) {
+                (Ok(body), true) => assert_eq!(body, "half"),
+                (Err(error), false) => assert_eq!(error.kind(), ErrorKind::ConnectionClosed),
+                (outcome, _) => panic!("{is_whole} {outcome:?}"),
+            }
+        }
+    }
+}
+
+/// The codec lets go of a piece of the payload under its own lock, which is of no use after a panic
+/// there.
+#[tokio::test]
+async fn a_piece_that_panics_when_it_goes_leaves_its_host_to_others() {
+    struct Panics;
+    impl AsRef<[u8]> for Panics {
+        fn as_ref(&self) -> &[u8] {
+            b"piece"
+        }
+    }
+    impl Drop for Panics {
+        fn drop(&mut self) {
+            panic!("as the test has it");
+        }
+    }
+    let site = Site::start("h2", move |_, stream| async move {
+        let mut http = Http2::new(stream).await;
+        while let Some(id) = http.request().await {
+            http.reply(id, "hello").await;
+        }
+    })
+    .await;
+    let client = site.client();
+    let payload = only(Bytes::from_owner(Panics));
+    let request = client.fetch(site.url("/")).method(Method::PUT);
+    let request = request
+        .deadline(Duration::from_millis(300))
+        .payload(payload);
+    // Whatever comes of it.
+    let _ = tokio::spawn(request.into_future()).await;
+    let response = soon(client.fetch(site.url("/")).into_future())
+        .await
+        .unwrap();
+    assert_eq!(response.bytes().await.unwrap(), "hello");
+    assert_eq!(site.connections(), 2);
 }
 
 /// RFC 9113 section 8.1 has NO_ERROR after a whole response. Before its end it is a cut like any
