@@ -111,8 +111,8 @@ impl Http2 {
 }
 
 /// What the codec says, unless something has panicked under its lock, which it will not take after
-/// that: a piece of a payload's that was let go of, or what was to be woken. Whoever asks may do so
-/// while he is dropped, and holds what is all requests' to the host.
+/// that: it wakes under it, and whose waker that is nobody knows. Whoever asks may do so while he is
+/// dropped, and holds what is all requests' to the host.
 fn unless_torn<T>(ask: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(ask)).ok()
 }
@@ -175,6 +175,12 @@ mod tests {
     use http::HeaderMap;
 
     use super::*;
+
+    #[test]
+    fn a_codec_that_panics_says_nothing() {
+        assert_eq!(unless_torn(|| 1), Some(1));
+        assert_eq!(unless_torn::<u8>(|| panic!("as the test has it")), None);
+    }
 
     #[test]
     fn a_request_is_made_ready_for_h2() {

@@ -22,7 +22,8 @@ pub(crate) struct Lease {
     pub(super) open: Open,
     /// No other request may follow on it.
     pub(super) is_last: bool,
-    pub(super) uploading: Option<Uploading>,
+    /// In a box, as most requests have no payload.
+    pub(super) uploading: Option<Box<Uploading>>,
     /// The bytes of its request and response.
     pub(super) tally: Tally,
 }
@@ -74,7 +75,7 @@ impl Lease {
     /// §8.1): over HTTP/1.1 the next request would wait for the end of this one.
     pub(crate) fn give_back(mut self) {
         let is_uploading = |uploading: &Uploading| !uploading.leash.upload_is_over();
-        self.open.clean = !self.is_last && !self.uploading.as_ref().is_some_and(is_uploading);
+        self.open.clean = !self.is_last && !self.uploading.as_deref().is_some_and(is_uploading);
     }
 }
 
@@ -90,12 +91,12 @@ pub(super) struct Uploading {
 }
 
 impl Uploading {
-    pub(super) fn new(leash: Leash, driver: Option<AbortHandle>) -> Self {
-        Self {
+    pub(super) fn new(leash: Leash, driver: Option<AbortHandle>) -> Box<Self> {
+        Box::new(Self {
             leash,
             driver,
             piping: None,
-        }
+        })
     }
 }
 

@@ -80,7 +80,12 @@ impl Pipe {
                         }
                     }
                 }
-                let sent = self.stream.send_data(piece, is_last);
+                // A copy: the codec lets go of it under a lock that its whole connection needs, and
+                // what happens when the caller's own goes is his to say.
+                let sent = self
+                    .stream
+                    .send_data(Bytes::copy_from_slice(&piece), is_last);
+                drop(piece);
                 if is_last || sent.is_err() {
                     return Poll::Ready(sent.map_err(drop));
                 }
