@@ -16,11 +16,9 @@ use tokio::time::Instant;
 
 use crate::body::{Body, Reader, Reading};
 use crate::client::{Client, Shared, in_one_runtime};
-use crate::connect::outgoing::Outgoing;
-use crate::connect::{Answer, Asker, Checkout, Choice, Endpoint, Lease, Pool, Wanted};
+use crate::connect::{Answer, Asker, Lease};
 use crate::decode::Decoder;
 use crate::error::{Error, ErrorKind, Result};
-use crate::head::Head;
 use crate::headers::{check_headers, codings_are_ours};
 use crate::limits::{self, Clock, Deadline};
 use crate::payload::Payload;
@@ -31,6 +29,9 @@ use crate::target::Target;
 use crate::timings::{Phase, Timings};
 use crate::tls::demand::Demand;
 use crate::trace;
+use attempt::Exchange;
+
+mod attempt;
 
 impl Client {
     /// Fetches by a client, or by the process-wide one.
@@ -105,12 +106,6 @@ struct Fetch {
 struct Earlier {
     hops: Vec<Hop>,
     timings: Timings,
-}
-
-/// A response whose head has come, and the connection that its body is still on.
-struct Exchange {
-    answer: Answer,
-    lease: Lease,
 }
 
 /// The turn to the next hop, in a box of its own: most fetches make none.
@@ -197,85 +192,6 @@ impl Fetch {
                 }
             }
         }
-    }
-
-    /// Sends the request, a second time if the first cannot have been acted on.
-    fn exchange<'a>(
-        &'a mut self,
-        shared: &'a Shared,
-        endpoint: &'a Endpoint,
-    ) -> impl Future<Output = Result<Exchange>> + Send + use<'a> {
-        async move {
-            let mut outgoing = None;
-            let mut choice = Choice::Any;
-            let mut was_sent = false;
-            loop {
-                let leased = {
-                    let wanted = self.wanted(endpoint);
-                    match shared.pool.checkout(&shared.connector, &wanted, choice) {
-                        Ok(Checkout::Ready(lease)) => Ok(lease),
-                        // Whoever has to wait can wait for a box too.
-                        Ok(Checkout::Waits(way)) => {
-                            let timings = &mut self.timings;
-                            let connector = &shared.connector;
-                            Box::pin(Pool::wait(way, connector, wanted, choice, timings)).await
-                        }
-                        Err(error) => Err(error),
-                    }
-                };
-                let mut lease = leased.map_err(|error| error.sent(was_sent))?;
-                self.timings
-                    .set_connection(lease.is_reused(), lease.facts().tls_resumed());
-                let Some(payload) = outgoing.take().or_else(|| self.outgoing(shared)) else {
-                    return Err(Error::new(
-                        ErrorKind::Payload,
-                        "the payload was a stream and is spent",
-                    )
-                    .sent(true));
-                };
-                let head = Head {
-                    method: &self.asked.method,
-                    target: &self.asked.target,
-                    headers: &self.asked.headers,
-                    user_agent: &shared.user_agent,
-                };
-                let write = move |over_http2| head.with(payload, over_http2);
-                let sending = lease.send(endpoint, &self.deadline, &mut self.timings, write);
-                let failed = match sending.await {
-                    Ok(answer) => {
-                        let spent = answer.came.duration_since(self.began());
-                        self.timings.set_total(spent);
-                        return Ok(Exchange { answer, lease });
-                    }
-                    Err(failed) => failed,
-                };
-                let is_repeatable = self.asked.payload.is_repeatable();
-                let is_idempotent = self.asked.method.is_idempotent();
-                if choice == Choice::NotIdle
-                    || !failed.how.allow_replay(is_idempotent, is_repeatable)
-                {
-                    return Err(failed.error.sent(was_sent));
-                }
-                trace::replayed(&failed.error);
-                shared.pool.count_replay();
-                choice = Choice::NotIdle;
-                was_sent = failed.error.request_was_sent();
-                outgoing = failed.payload;
-            }
-        }
-    }
-
-    fn wanted<'a>(&self, target: &'a Endpoint) -> Wanted<'a> {
-        Wanted {
-            target,
-            asker: self.asker,
-            deadline: self.deadline,
-        }
-    }
-
-    /// The payload, unless it was a stream and is spent.
-    fn outgoing(&mut self, shared: &Shared) -> Option<Outgoing> {
-        self.asked.payload.outgoing(shared.limits.max_payload_size)
     }
 
     /// Where the time of a hop went that ends without a head.

@@ -26,7 +26,7 @@ const ROOMS: &[&str] = &[
     "lab/*",
     "service",
     // The client and its one loop.
-    "fetch",
+    "fetch/*",
     "client/*",
     // What is asked and what came back.
     "request",

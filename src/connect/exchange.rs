@@ -123,8 +123,8 @@ impl Lease {
         let Some(Sender::Http1(connection)) = &mut self.open.sender else {
             return Err(self.unsent(spent()));
         };
-        let driver = || connection.driver.clone();
-        self.uploading = payload.map(|leash| Uploading::new(leash, Some(driver())));
+        self.uploading =
+            payload.map(|leash| Uploading::new(leash, Some(connection.driver.clone())));
         Ok(connection.sender.try_send_request(request))
     }
 

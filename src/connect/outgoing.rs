@@ -127,12 +127,6 @@ impl Leash {
     pub(super) fn failure(&self) -> Option<&Error> {
         self.progress.outcome.get()?.as_ref().err()
     }
-
-    /// Whether everything has been taken off to be written.
-    #[cfg(test)]
-    fn all_was_taken(&self) -> bool {
-        matches!(self.progress.outcome.get(), Some(Ok(())))
-    }
 }
 
 /// The other end of a [`Leash`].
@@ -283,6 +277,13 @@ const PIECE: usize = 64 << 10;
 mod tests {
     use super::*;
     use http_body_util::BodyExt;
+
+    impl Leash {
+        /// Whether everything has been taken off to be written.
+        fn all_was_taken(&self) -> bool {
+            matches!(self.progress.outcome.get(), Some(Ok(())))
+        }
+    }
 
     struct Pieces(Vec<Result<&'static str, &'static str>>);
 

@@ -334,6 +334,15 @@ impl Http2 {
         }
     }
 
+    /// The stream of the next request, of which the head has come.
+    pub(crate) async fn head(&mut self) -> Option<u32> {
+        loop {
+            if let (HEADERS, _, stream, _) = self.read().await? {
+                return Some(stream);
+            }
+        }
+    }
+
     /// The next frame: its type, its flags, its stream and its payload. SETTINGS are acknowledged.
     async fn read(&mut self) -> Option<(u8, u8, u32, Vec<u8>)> {
         let mut head = [0; 9];

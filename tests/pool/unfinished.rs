@@ -256,26 +256,35 @@ async fn a_reply_ends_an_upload_that_has_no_room_on_http2() {
 #[tokio::test]
 async fn an_http2_body_that_is_cut_off_while_it_is_uploaded_to_is_no_body() {
     for is_whole in [true, false] {
-        let site = Site::start("h2", move |_, stream| async move {
-            let mut h2 = h2::server::handshake(stream).await.unwrap();
-            let mut unread = Vec::new();
-            while let Some(Ok((request, mut respond))) = h2.accept().await {
-                let mut reply = respond.send_response(Response::new(()), false).unwrap();
-                reply.send_data("half".into(), is_whole).unwrap();
-                unread.push(request);
-                tokio::spawn(async move {
-                    // The data goes out before the reset does.
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                    reply.send_reset(Reason::NO_ERROR);
-                });
-            }
-        })
-        .await;
+        let seen = Arc::new(Notify::new());
+        let site = {
+            let seen = Arc::clone(&seen);
+            Site::start("h2", move |_, stream| {
+                let seen = Arc::clone(&seen);
+                async move {
+                    let mut http = Http2::new(stream).await;
+                    let mut settings = 1;
+                    while let Some(id) = http.head().await {
+                        match is_whole {
+                            true => http.reply(id, "half").await,
+                            false => http.begin_reply(id, "half").await,
+                        }
+                        http.reset(id, Reason::NO_ERROR).await;
+                        // What is acknowledged comes after all that was before it.
+                        http.allow(100).await;
+                        settings += 1;
+                        http.settle(settings).await.unwrap();
+                        seen.notify_one();
+                    }
+                }
+            })
+            .await
+        };
         let client = site.client();
         for (payload, _dropped) in [endless(), overflowing()] {
             let request = client.fetch(site.url("/")).method(Method::PUT);
             let response = request.payload(payload).await.unwrap();
-            tokio::time::sleep(Duration::from_millis(200)).await;
+            soon(seen.notified()).await;
             match (response.bytes().await, is_whole) {
                 (Ok(body), true) => assert_eq!(body, "half"),
                 (Err(error), false) => assert_eq!(error.kind(), ErrorKind::ConnectionClosed),
