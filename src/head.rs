@@ -2,11 +2,11 @@
 //! every request has, and how long the payload is. Pure.
 
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderValue, Method, Request};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use http_body::Body;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::headers::add_headers;
+use crate::headers::missing;
 use crate::spare;
 use crate::target::Target;
 
@@ -21,45 +21,79 @@ pub(crate) struct Head<'a> {
 }
 
 impl Head<'_> {
-    /// The request with this payload, for HTTP/1.1 or for h2.
+    /// Writes what precedes a payload of this length, or of one that is not known, for HTTP/1.1 (RFC
+    /// 9112 §3).
     ///
     /// # Errors
     ///
     /// [`ErrorKind::InvalidRequest`] if the URL or the Host header cannot be written.
-    pub(crate) fn with<B: Body>(self, payload: B, over_http2: bool) -> Result<Request<B>> {
-        // There is room for the headers of the response too, as hyper uses it again.
+    pub(crate) fn over_http1(self, length: Option<u64>, text: &mut Vec<u8>) -> Result<()> {
+        let path = self.target.path().ok_or_else(unwritable)?;
+        for part in [self.method.as_str(), " ", path.as_str(), " HTTP/1.1\r\n"] {
+            text.extend_from_slice(part.as_bytes());
+        }
+        // RFC 9110 §7.2: Host is best the first.
+        let host = match self.headers.get(HOST) {
+            Some(host) => host,
+            None => self.target.host().ok_or_else(unwritable)?,
+        };
+        line(text, &HOST, host.as_bytes());
+        for (name, value) in self.headers.iter().filter(|(name, _)| **name != HOST) {
+            line(text, name, value.as_bytes());
+        }
+        for (name, value) in missing(self.headers, self.user_agent) {
+            line(text, &name, value.as_bytes());
+        }
+        match length {
+            None => line(text, &TRANSFER_ENCODING, b"chunked"),
+            Some(length) if self.tells(length) => {
+                line(text, &CONTENT_LENGTH, length.to_string().as_bytes());
+            }
+            Some(_) => {}
+        }
+        text.extend_from_slice(b"\r\n");
+        Ok(())
+    }
+
+    /// The request with this payload, for h2.
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub(crate) fn over_http2<B: Body>(self, payload: B) -> Result<Request<B>> {
         let mut headers = spare::header_map(self.headers.len() + ADDED);
         for (name, value) in self.headers {
             headers.append(name.clone(), value.clone());
         }
-        add_headers(&mut headers, self.user_agent);
-        let uri = if over_http2 {
-            // RFC 9113 §8.3.1: :authority takes the place of Host.
-            let host = headers.remove(HOST);
-            self.target.absolute_form(host.as_ref())
-        } else {
-            if !self.headers.contains_key(HOST) {
-                headers.insert(HOST, self.target.host().ok_or_else(unwritable)?);
-            }
-            self.target.origin_form()
-        };
-        match payload.size_hint().exact() {
-            // RFC 9110 §8.6: where a payload is expected, its absence is said. hyper leaves it to us
-            // over HTTP/1.1.
-            Some(0) if EXPECT_PAYLOAD.contains(self.method) => {
-                headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
-            }
-            // Unless asked so, hyper drops the payload of a GET.
-            None if !over_http2 => {
-                headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-            }
-            _ => {}
+        for (name, value) in missing(self.headers, self.user_agent) {
+            headers.append(name, value.clone());
+        }
+        // RFC 9113 §8.3.1: :authority takes the place of Host.
+        let host = headers.remove(HOST);
+        let uri = self.target.absolute_form(host.as_ref());
+        let length = payload.size_hint().exact();
+        if let Some(length) = length.filter(|length| self.tells(*length)) {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
         }
         let mut request = Request::new(payload);
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = uri.ok_or_else(unwritable)?;
         *request.headers_mut() = headers;
         Ok(request)
+    }
+
+    /// Whether the length of the payload is to be told: where one is expected, its absence is too
+    /// (RFC 9110 §8.6). The caller may have told it himself.
+    fn tells(&self, length: u64) -> bool {
+        (length > 0 || EXPECT_PAYLOAD.contains(self.method))
+            && !self.headers.contains_key(CONTENT_LENGTH)
+    }
+}
+
+/// Neither a name nor a value has a line's end in it, by their types.
+fn line(text: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
+    for part in [name.as_str().as_bytes(), b": ", value, b"\r\n"] {
+        text.extend_from_slice(part);
     }
 }
 
@@ -70,8 +104,8 @@ fn unwritable() -> Error {
     )
 }
 
-/// Room for what a request has besides the caller's headers.
-const ADDED: usize = 8;
+/// What a request may have besides the caller's headers.
+const ADDED: usize = 4;
 
 /// Methods whose meaning is in their payload (RFC 9110 §9.3, RFC 5789).
 const EXPECT_PAYLOAD: [Method; 3] = [Method::POST, Method::PUT, Method::PATCH];

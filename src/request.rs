@@ -427,9 +427,9 @@ mod tests {
         let asked = RequestBuilder::new(None, &target).query([("b", "2")]);
         let asked = asked.asked.unwrap();
         assert_eq!(asked.target.url().as_str(), "https://host.example/?a=1&b=2");
-        assert_eq!(asked.target.origin_form().unwrap(), "/?a=1&b=2");
+        assert_eq!(asked.target.path().unwrap(), "/?a=1&b=2");
         assert_eq!(target.url().as_str(), "https://host.example/?a=1");
-        assert_eq!(target.origin_form().unwrap(), "/?a=1");
+        assert_eq!(target.path().unwrap(), "/?a=1");
     }
 
     #[test]

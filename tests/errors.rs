@@ -377,7 +377,7 @@ async fn provoke(lab: &Lab) -> Vec<Case> {
             true,
             *late,
             true,
-            "the connection was closed before the response was complete: end of file before message length reached",
+            "the connection was closed before the response was complete: the end came too early",
         ),
         (
             K::ConnectionClosed,
@@ -385,7 +385,7 @@ async fn provoke(lab: &Lab) -> Vec<Case> {
             true,
             *late,
             true,
-            "the connection was closed before the response was complete: unexpected EOF",
+            "the connection was closed before the response was complete: the end came too early",
         ),
         (
             K::ConnectionClosed,

@@ -44,6 +44,10 @@ const ROOMS: &[&str] = &[
     "connect/sender",
     "connect/http2",
     "connect/incoming",
+    "connect/http1",
+    "connect/http1/outbound",
+    "connect/http1/chunked",
+    "connect/http1/head",
     "connect/upload",
     "connect/alive",
     "connect/farewell",
@@ -110,8 +114,8 @@ const ROOMS: &[&str] = &[
     "spare",
     "error/*",
     // The pure rooms.
+    "connect/http1/fault",
     "connect/frames",
-    "connect/interim",
     "connect/framing",
     "connect/replay",
     "connect/special",
@@ -164,8 +168,10 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[(
 /// The rooms in which it is decided what is safe: pure, so no `async` and no tokio.
 /// (`limits/deadline` has tokio's Instant, which tests can stop, and decides nothing but when.)
 const DECISIONS: &[&str] = &[
+    "connect/http1/chunked",
+    "connect/http1/head",
+    "connect/http1/fault",
     "connect/frames",
-    "connect/interim",
     "connect/denied",
     "connect/framing",
     "connect/guard",

@@ -69,12 +69,14 @@ impl Wire {
     /// Lets go of the connection, which no other request may have. Whether it was there still.
     pub(super) fn close(&mut self) -> bool {
         self.count();
+        self.incoming = Incoming::Ended;
         self.lease.take().is_some()
     }
 
     fn release(&mut self) {
+        let body = std::mem::replace(&mut self.incoming, Incoming::Ended);
         if let Some(lease) = self.lease.take() {
-            lease.give_back();
+            lease.give_back(body);
         }
     }
 }

@@ -1,17 +1,18 @@
 //! One request on one connection: the head of its response, or why there is none.
 
 use std::future::Future;
-use std::pin::pin;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 
+use http::Request;
 use http::response::Parts;
-use http::{Request, Response, Version};
-use hyper::client::conn::TrySendError;
 use tokio::time::Instant;
 
-use super::failure::{Broken, explain, is_going_away, is_refused, is_untimely, malformed};
+use super::failure::{Broken, explain, is_going_away, is_refused};
 use super::framing;
-use super::http2::{Sending, make_ready};
-use super::incoming::{Incoming, Received};
+use super::http1::{Asked, Fault, Http1};
+use super::http2::{self, make_ready};
+use super::incoming::Incoming;
 use super::lease::{Lease, Uploading};
 use super::outgoing::Outgoing;
 use super::replay::Circumstances;
@@ -42,8 +43,7 @@ pub(crate) struct Failed {
 }
 
 impl Lease {
-    /// Sends the request that `write` makes for HTTP/1.1 or h2, and waits for the head of its
-    /// response.
+    /// Sends a request, and waits for the head of its response.
     ///
     /// Nothing is written unless the connection meets the demand. The timings get the first byte's
     /// and, if there is no response, the bytes that were moved; those of a response are its body's
@@ -52,16 +52,13 @@ impl Lease {
         clippy::manual_async_fn,
         reason = "an async fn's future has room for each argument twice, and this one is in every fetch"
     )]
-    pub(crate) fn send<'a, W>(
+    pub(crate) fn send<'a, A: Ask>(
         &'a mut self,
         target: &'a Endpoint,
         deadline: &'a Deadline,
         timings: &'a mut Timings,
-        write: W,
-    ) -> impl Future<Output = Result<Answer, Failed>> + Send + use<'a, W>
-    where
-        W: FnOnce(bool) -> error::Result<Request<Outgoing>> + Send,
-    {
+        ask: A,
+    ) -> impl Future<Output = Result<Answer, Failed>> + Send + use<'a, A> {
         async move {
             self.open.clean = false;
             // On an open connection these two are all the clock reads that timings cost. The first
@@ -69,23 +66,14 @@ impl Lease {
             let begun = timings::now();
             let before = Before::of(&self.open.facts.traffic);
             // The request is not kept while its answer is waited for: there is no room for it here.
-            let answered = 'answered: {
-                let outcome = if self.is_http2() {
-                    match self.over_http2(target, deadline, begun, write) {
-                        Ok(Ok(sending)) => deadline.hold(sending).await.map(http2),
-                        Ok(Err(lost)) => Ok(Err(lost)),
-                        Err(failed) => break 'answered Err(failed),
-                    }
-                } else {
-                    let sending = match self.over_http1(target, deadline, begun, write) {
-                        Ok(sending) => sending,
-                        Err(failed) => break 'answered Err(failed),
-                    };
-                    let sending = pin!(sending);
-                    deadline.hold(sending).await.map(http1)
-                };
-                let outcome = outcome.map_err(|_| deadline.elapsed(Phase::FirstByte));
-                self.answered(outcome, before)
+            let answered = match self.begin(target, deadline, begun, ask) {
+                Ok(Ok(sending)) => {
+                    let outcome = deadline.hold(sending).await;
+                    let elapsed = |_| deadline.elapsed(Phase::FirstByte);
+                    self.answered(outcome.map_err(elapsed), before)
+                }
+                Ok(Err(lost)) => self.answered(Ok(Err(lost)), before),
+                Err(failed) => Err(failed),
             };
             let came = timings::now();
             timings.add(Phase::FirstByte, came.duration_since(begun));
@@ -102,59 +90,42 @@ impl Lease {
         }
     }
 
-    fn over_http1<W>(
-        &mut self,
-        target: &Endpoint,
-        deadline: &Deadline,
-        now: Instant,
-        write: W,
-    ) -> Result<impl Future<Output = Http1> + Send + use<W>, Failed>
-    where
-        W: FnOnce(bool) -> error::Result<Request<Outgoing>>,
-    {
-        self.check(target, deadline, now)?;
-        let mut request = write(false).map_err(|error| self.unsent(error))?;
-        let payload = request.body_mut().leash();
-        let traffic = &self.open.facts.traffic;
-        self.tally = Tally::http1(traffic);
-        if self.open.reused {
-            traffic.begin();
-        }
-        let Some(Sender::Http1(connection)) = &mut self.open.sender else {
-            return Err(self.unsent(spent()));
-        };
-        self.uploading =
-            payload.map(|leash| Uploading::new(leash, Some(connection.driver.clone())));
-        Ok(connection.sender.try_send_request(request))
-    }
-
     /// The sender goes with the request: see [`Open::sender`](super::host::Open::sender).
-    fn over_http2(
+    fn begin(
         &mut self,
         target: &Endpoint,
         deadline: &Deadline,
         now: Instant,
-        write: impl FnOnce(bool) -> error::Result<Request<Outgoing>>,
+        ask: impl Ask,
     ) -> Result<Result<Sending, Lost>, Failed> {
         self.check(target, deadline, now)?;
-        let mut request = write(true).map_err(|error| self.unsent(error))?;
-        make_ready(&mut request);
-        let payload = request.body_mut().leash();
-        self.tally = Tally::http2(&request);
-        let Some(Sender::Http2(mut connection)) = self.open.sender.take() else {
-            return Err(self.unsent(spent()));
-        };
-        self.uploading = payload.map(|leash| Uploading::new(leash, None));
-        Ok(match connection.send(request) {
-            Ok((sending, piping)) => {
-                // It goes on by itself, for as long as somebody has the response.
-                if let Some(uploading) = &mut self.uploading {
-                    uploading.piping = piping;
-                }
-                Ok(sending)
+        match self.open.sender.take() {
+            Some(Sender::Http1(mut connection)) => {
+                let asked = ask.over_http1(connection.text());
+                let asked = asked.map_err(|error| self.unsent(error))?;
+                self.tally = Tally::http1(&self.open.facts.traffic);
+                connection.begin(asked);
+                Ok(Ok(Sending::Http1(Some(connection))))
             }
-            Err((error, payload)) => Err((Broken::http2(error), payload)),
-        })
+            Some(Sender::Http2(mut connection)) => {
+                let mut request = ask.over_http2().map_err(|error| self.unsent(error))?;
+                make_ready(&mut request);
+                let progress = request.body_mut().progress();
+                self.tally = Tally::http2(&request);
+                match connection.send(request) {
+                    Ok((sending, piping)) => {
+                        // It goes on by itself, for as long as somebody has the response.
+                        self.uploading = progress.map(|progress| Uploading::new(progress, piping));
+                        Ok(Ok(Sending::Http2(sending)))
+                    }
+                    Err((error, payload)) => Ok(Err((Broken::http2(error), payload))),
+                }
+            }
+            None => Err(self.unsent(Error::new(
+                ErrorKind::ConnectionClosed,
+                "the connection is spent",
+            ))),
+        }
     }
 
     /// Whether a request may be written.
@@ -183,15 +154,6 @@ impl Lease {
         before: Before,
     ) -> Result<(Parts, Incoming), Failed> {
         let facts = &self.open.facts;
-        let failed = |error: Error| Failed {
-            error: error.sent(true).with_verdict(facts.shared_verdict()),
-            payload: None,
-            how: Circumstances {
-                reused: self.open.reused,
-                answered: true,
-                ..Circumstances::default()
-            },
-        };
         let (head, body) = match outcome {
             // It may be written at this moment.
             Err(elapsed) => {
@@ -199,7 +161,16 @@ impl Lease {
                 if self.open.facts.traffic.read() == before.read {
                     self.open.retire();
                 }
-                return Err(failed(elapsed.into()));
+                let error = Error::from(elapsed).sent(true);
+                return Err(Failed {
+                    error: error.with_verdict(facts.shared_verdict()),
+                    payload: None,
+                    how: Circumstances {
+                        reused: self.open.reused,
+                        answered: true,
+                        ..Circumstances::default()
+                    },
+                });
             }
             Ok(Err((error, payload))) => {
                 // An error of hyper's is the end of an HTTP/1.1 connection: what was not written
@@ -209,15 +180,15 @@ impl Lease {
                     handed_back: payload.is_some(),
                     // h2 fails a stream by GOAWAY only above the last one that the peer will
                     // process.
-                    unprocessed: is_refused(&error)
-                        || is_untimely(&error)
-                        || is_going_away(&error, self.open.reused),
+                    unprocessed: is_refused(&error) || is_going_away(&error, self.open.reused),
                     reused: self.open.reused,
                     answered: facts.traffic.read() > before.read,
                 };
-                // One stream that was reset says nothing of the others.
-                if !matches!(&error, Broken::Http2(error) if error.is_reset()) {
-                    self.open.retire();
+                // One stream that was reset says nothing of the others, nor does one head.
+                match &error {
+                    Broken::Doubt(_) => {}
+                    Broken::Http2(error) if error.is_reset() => {}
+                    _ => self.open.retire(),
                 }
                 let payload_failed = self.payload_failure().cloned();
                 return Err(Failed {
@@ -233,14 +204,23 @@ impl Lease {
             Ok(Ok(response)) => response,
         };
         self.tally.head(&head);
-        // hyper would answer in kind, and HTTP/1.0 cannot carry a payload of unknown length: it
-        // would write the next request without.
-        self.is_last = head.version == Version::HTTP_10;
-        match framing::check(&head) {
-            Ok(()) => Ok((head, body)),
-            Err(doubt) => Err(failed(malformed(doubt).with_phase(Phase::FirstByte))),
-        }
+        Ok((head, body))
     }
+}
+
+/// A request that can be written for either protocol.
+pub(crate) trait Ask: Send {
+    /// Writes its head, for HTTP/1.1.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidRequest`] if it cannot be written.
+    fn over_http1(self, text: &mut Vec<u8>) -> error::Result<Asked>;
+
+    /// # Errors
+    ///
+    /// The same.
+    fn over_http2(self) -> error::Result<Request<Outgoing>>;
 }
 
 /// What came of a request. What it was to upload is there if nothing of it was sent.
@@ -248,32 +228,36 @@ type Outcome = Result<(Parts, Incoming), Lost>;
 
 type Lost = (Broken, Option<Outgoing>);
 
-/// What hyper says.
-type Http1 = Result<Response<hyper::body::Incoming>, TrySendError<Request<Outgoing>>>;
-
-fn http1(said: Http1) -> Outcome {
-    match said {
-        Ok(response) => {
-            let (head, body) = response.into_parts();
-            Ok((head, Incoming::Http1(body)))
-        }
-        Err(mut refused) => {
-            let payload = refused.take_message().map(Request::into_body);
-            Err((Broken::Http1(refused.into_error()), payload))
-        }
-    }
+/// A request under way, until the head of its response has come. Dropped before, it ends its
+/// connection or its stream.
+enum Sending {
+    Http1(Option<Box<Http1>>),
+    Http2(http2::Sending),
 }
 
-/// What h2 says.
-fn http2(said: Result<(Parts, Received), h2::Error>) -> Outcome {
-    match said {
-        Ok((head, body)) => Ok((head, Incoming::Http2(body))),
-        Err(error) => Err((Broken::http2(error), None)),
-    }
-}
+impl Future for Sending {
+    type Output = Outcome;
 
-fn spent() -> Error {
-    Error::new(ErrorKind::ConnectionClosed, "the connection is spent")
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
+        let polled = match &mut *self {
+            Self::Http1(waiting) => {
+                let head = match waiting {
+                    Some(connection) => ready!(connection.poll_head(cx)),
+                    None => Err(Broken::Http1(Fault::Ended)),
+                };
+                let body = waiting.take().map_or(Incoming::Ended, Incoming::Http1);
+                head.map(|head| (head, body))
+            }
+            Self::Http2(sending) => match ready!(Pin::new(sending).poll(cx)) {
+                Ok((head, body)) => match framing::check(&head) {
+                    Ok(()) => Ok((head, Incoming::Http2(body))),
+                    Err(doubt) => Err(Broken::Doubt(doubt)),
+                },
+                Err(error) => Err(Broken::http2(error)),
+            },
+        };
+        Poll::Ready(polled.map_err(|broken| (broken, None)))
+    }
 }
 
 /// What the connection had read and written before a request.
@@ -429,6 +413,108 @@ mod tests {
             drop(exchange);
             talk.await.unwrap();
         }
+    }
+
+    /// hyper reads the same from a reply, or takes it where we see doubt.
+    #[tokio::test]
+    async fn hyper_reads_the_same() {
+        const PARTS: [&[&str]; 6] = [
+            &["", "", "\r\n", "\n", "\r", " "],
+            &[
+                "HTTP/1.1 200 OK",
+                "HTTP/1.1 200",
+                "HTTP/1.0 200 ?",
+                "HTTP/1.1 204 ?",
+                "HTTP/1.1 304 ?",
+                "HTTP/1.1 100 ?\r\n\r\nHTTP/1.1 200 OK",
+                "HTTP/1.1 103 ?\r\nx: y\r\n\r\nHTTP/1.1 404 ?",
+                "HTTP/1.2 200 ?",
+                "HTTP/1.1 20 ?",
+            ],
+            &["\r\n", "\r\n", "\n", "\r", ""],
+            &[
+                "",
+                "content-length: 5\r\n",
+                "content-length: 5, 5\r\n",
+                "Content-Length:5 \r\n",
+                "content-length: 4\r\n",
+                "content-length: 05\r\ncontent-length: 5\r\n",
+                "content-length: +5\r\n",
+                "content-length:\r\n",
+                "content-length: 0\r\n",
+                "transfer-encoding: chunked\r\n",
+                "transfer-encoding: chunked\r\n",
+                "transfer-encoding: Chunked \r\n",
+                "connection: close\r\n",
+                "x: \u{e9}\r\n",
+                "x:y\n",
+                "x y\r\n",
+                "x: a\r\n b\r\n",
+                "x: a\0\r\n",
+            ],
+            &["\r\n", "\r\n", "\r\n", "\n", "\r", ""],
+            &[
+                "hello",
+                "",
+                "5\r\nhello\r\n0\r\n\r\n",
+                "2;a\r\nhe\r\n3 \r\nllo\r\n0\r\nx: y\r\n\r\n",
+                "5\r\nhello\r\n0\r\n",
+                "5\r\nhello0\r\n\r\n",
+                "5\nhello\r\n0\r\n\r\n",
+                "x\r\n",
+                "hellohello",
+                "05;\t=\r\nhello\r\n000\r\n\r\n",
+                "5\r\nhello\r\n0\r\nx: y\n\r\n\r\n",
+                "5\r\nhello\r\n0\r\nxy\r\n\r\n",
+                "fffffffffffffffff\r\n",
+                "5\r\nhello\r\n\r\n",
+            ],
+        ];
+        let mut seed = 1_u64;
+        let mut random = move |below: usize| {
+            // xorshift64, which is random enough for this and the same every time.
+            seed ^= seed << 13;
+            seed ^= seed >> 7;
+            seed ^= seed << 17;
+            (seed % below as u64) as usize
+        };
+        let (mut read, mut refused) = (0, 0);
+        for _ in 0..4_000 {
+            let mut reply = String::new();
+            for part in PARTS {
+                reply += part[random(part.len())];
+            }
+            let (ours, hypers) = (outcome(&reply).await, hyper_outcome(&reply).await);
+            match (&ours, &hypers) {
+                (Ok(ours), Some(hypers)) if ours == hypers => read += 1,
+                (Err(_), None) => refused += 1,
+                // A coding that came with 1.1.
+                (Err(ErrorKind::MalformedReply), Some(_))
+                    if reply.contains("HTTP/1.0") && reply.contains("unked") => {}
+                _ => panic!("{ours:?} {hypers:?} {reply:?}"),
+            }
+        }
+        assert!(read > 400 && refused > 400, "{read} {refused}");
+    }
+
+    async fn hyper_outcome(reply: &str) -> Option<(u16, String)> {
+        let (client, mut server) = duplex(4096);
+        let talk = async move {
+            until_blank_line(&mut server).await;
+            let _ = server.write_all(reply.as_bytes()).await;
+        };
+        let fetch = async move {
+            let io = hyper_util::rt::TokioIo::new(client);
+            let (mut sender, driver) = hyper::client::conn::http1::handshake(io).await.unwrap();
+            tokio::spawn(driver);
+            let request = Request::get("/").header("host", "lab.test");
+            let request = request.body(http_body_util::Empty::<Bytes>::new()).unwrap();
+            let response = sender.send_request(request).await.ok()?;
+            let status = response.status().as_u16();
+            let body = response.into_body().collect().await.ok()?;
+            Some((status, String::from_utf8(body.to_bytes().into()).unwrap()))
+        };
+        tokio::join!(fetch, talk).0
     }
 
     type Outcome = Result<(u16, &'static str), ErrorKind>;
@@ -589,17 +675,32 @@ mod tests {
             panic!("nothing is there");
         };
         let open = host.opened(connected, place, deadline).await.unwrap();
-        let request = Request::builder().uri("/").header("host", "lab.test");
-        let request = request.body(Outgoing::whole(Bytes::new())).unwrap();
         let mut timings = Timings::default();
         let (policy, clock) = (Policy::default(), tls::Clock::default());
         let trust = Trust::new(None, None, policy, vec![], clock, None).unwrap();
         let origin = Origin::of(&"http://lab.test/".parse().unwrap()).unwrap();
         let target = trust.endpoint(origin, Demand::Verified);
         let mut lease = Lease::new(open);
-        let sending = lease.send(&target, &deadline, &mut timings, |_| Ok(request));
+        let sending = lease.send(&target, &deadline, &mut timings, Get);
         let answer = sending.await?;
         Ok((answer, lease))
+    }
+
+    struct Get;
+
+    impl Ask for Get {
+        fn over_http1(self, text: &mut Vec<u8>) -> error::Result<Asked> {
+            text.extend_from_slice(b"GET / HTTP/1.1\r\nhost: lab.test\r\n\r\n");
+            Ok(Asked {
+                payload: Outgoing::whole(Bytes::new()),
+                is_head: false,
+                is_last: false,
+            })
+        }
+
+        fn over_http2(self) -> error::Result<Request<Outgoing>> {
+            unreachable!("there is no ALPN in a pipe")
+        }
     }
 
     /// What is between the client and its server.

@@ -1,4 +1,4 @@
-//! hyper's and h2's errors in our terms.
+//! What broke an exchange off, in our terms.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -6,7 +6,7 @@ use std::io;
 
 use super::facts::Facts;
 use super::framing::Doubt;
-use super::stream::Untimely;
+use super::http1::Fault;
 use crate::error::{Error, ErrorKind};
 use crate::limits;
 use crate::tls::handshake::rustls_error;
@@ -16,7 +16,12 @@ pub(crate) fn explain(error: Broken, facts: &Facts) -> Error {
     if let Some(ours) = find::<Error>(&error) {
         return ours.clone();
     }
-    if let Some(doubt) = facts.traffic.doubt() {
+    let doubted = match &error {
+        Broken::Doubt(doubt) => Some(*doubt),
+        // Where it was read, below h2, which keeps the text of an error and drops its type.
+        _ => facts.traffic.doubt(),
+    };
+    if let Some(doubt) = doubted {
         return malformed(doubt);
     }
     if let Some((sentence, hint)) =
@@ -24,7 +29,7 @@ pub(crate) fn explain(error: Broken, facts: &Facts) -> Error {
     {
         return Error::new(ErrorKind::Tls, sentence).with_hint(Some(hint));
     }
-    if is_too_large(&error) {
+    if matches!(error, Broken::Http1(Fault::TooLarge)) {
         let (limit, fields) = (limits::RESPONSE_HEAD >> 10, limits::RESPONSE_FIELDS);
         return Error::new(
             ErrorKind::ResponseTooLarge,
@@ -66,9 +71,13 @@ pub(super) fn malformed(doubt: Doubt) -> Error {
 /// How an exchange broke off, as what speaks the protocol says it.
 #[derive(Debug)]
 pub(crate) enum Broken {
-    Http1(hyper::Error),
+    Http1(Fault),
     Http2(h2::Error),
-    /// Below h2.
+    /// Over either.
+    Doubt(Doubt),
+    /// The payload is not what it should be.
+    Payload(Error),
+    /// Below either.
     Stream(io::Error),
 }
 
@@ -85,9 +94,8 @@ impl Broken {
     /// Whether the request is one that cannot be written.
     fn is_ours(&self) -> bool {
         match self {
-            Self::Http1(error) => error.is_user() && !is_driver_gone(error),
             Self::Http2(error) => !error.is_io() && error.reason().is_none(),
-            Self::Stream(_) => false,
+            _ => false,
         }
     }
 }
@@ -95,8 +103,10 @@ impl Broken {
 impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Http1(error) => write!(f, "{error}"),
+            Self::Http1(fault) => write!(f, "{fault}"),
             Self::Http2(error) => write!(f, "{error}"),
+            Self::Doubt(doubt) => write!(f, "{doubt}"),
+            Self::Payload(error) => write!(f, "{error}"),
             Self::Stream(error) => write!(f, "{error}"),
         }
     }
@@ -105,23 +115,26 @@ impl fmt::Display for Broken {
 impl StdError for Broken {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match self {
-            Self::Http1(error) => Some(error),
+            Self::Http1(fault) => Some(fault),
             Self::Http2(error) => Some(error),
+            Self::Doubt(doubt) => Some(doubt),
+            Self::Payload(error) => Some(error),
             Self::Stream(error) => Some(error),
         }
     }
 }
 
-/// The same as the cause of an error of ours. hyper's is told by what is below it: its own sentence
-/// names a kind of error, as ours does.
+/// The same as the cause of an error of ours, which says already what kind of error it is.
 #[derive(Debug)]
 pub(super) struct Cause(pub(super) Broken);
 
 impl Cause {
     fn told(&self) -> &(dyn StdError + 'static) {
         match &self.0 {
-            Broken::Http1(error) => error.source().unwrap_or(error),
+            Broken::Http1(fault) => fault,
             Broken::Http2(error) => error,
+            Broken::Doubt(doubt) => doubt,
+            Broken::Payload(error) => error,
             Broken::Stream(error) => error,
         }
     }
@@ -156,55 +169,24 @@ fn end(error: &Broken, facts: &Facts) -> Option<String> {
         Some(tls) => Some(tls.to_string()),
         None => find::<io::Error>(error).map(io::Error::to_string),
     };
-    alert.filter(is_alert).or_else(|| {
-        (facts.traffic.read() == 0 && !matches!(error, Broken::Http1(error) if error.is_user()))
-            .then(|| String::from("without an answer"))
-    })
+    alert
+        .filter(is_alert)
+        .or_else(|| (facts.traffic.read() == 0).then(|| String::from("without an answer")))
 }
 
 fn is_malformed(error: &Broken) -> bool {
-    let error = match error {
+    match error {
+        Broken::Http1(fault) => fault.is_malformed(),
         // What our own codec found, not what the peer said.
-        Broken::Http2(error) => return error.is_library(),
-        Broken::Stream(_) => return false,
-        Broken::Http1(error) if error.is_parse() => return true,
-        Broken::Http1(error) => error,
-    };
-    // A chunk whose size is no number, and the like.
-    rustls_error(error).is_none()
-        && find::<io::Error>(error).is_some_and(|io| {
-            matches!(
-                io.kind(),
-                io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput
-            )
-        })
-}
-
-/// hyper tells this kind apart by method only where it is built as a server too.
-fn is_too_large(error: &Broken) -> bool {
-    let Broken::Http1(error) = error else {
-        return false;
-    };
-    error.is_parse() && error.to_string() == "message head is too large"
-}
-
-/// The task that drove the connection ended before its time: its runtime was shut down, or a
-/// payload's stream panicked in it. hyper counts that among the caller's mistakes.
-fn is_driver_gone(error: &hyper::Error) -> bool {
-    error.to_string() == "dispatch task is gone"
+        Broken::Http2(error) => error.is_library(),
+        _ => false,
+    }
 }
 
 /// RFC 9113 §8.7: the stream was closed before anything was done about its request.
 pub(super) fn is_refused(error: &Broken) -> bool {
     matches!(error, Broken::Http2(h2)
         if h2.is_remote() && h2.reason() == Some(h2::Reason::REFUSED_STREAM))
-}
-
-/// The request was not begun, as the peer had spoken or left before it.
-pub(super) fn is_untimely(error: &Broken) -> bool {
-    find::<io::Error>(error)
-        .and_then(io::Error::get_ref)
-        .is_some_and(|below| below.is::<Untimely>())
 }
 
 /// The peer shuts the connection down, and another one is worth trying (RFC 9113 §6.8). One that

@@ -29,44 +29,99 @@ use std::fmt;
 
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::response::Parts;
-use http::{StatusCode, Version};
+use http::{HeaderMap, StatusCode, Version};
 
 use crate::limits;
 
-/// Refuses a head that hyper takes and that leaves doubt.
+/// Where a body ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Extent {
+    /// There is none.
+    Nothing,
+    Bytes(u64),
+    Chunks,
+    UntilClose,
+}
+
+/// Where the body of an HTTP/1.1 response ends (RFC 9112 §6.3). That to a HEAD has none.
+///
+/// # Errors
+///
+/// What leaves doubt.
+pub(super) fn extent(head: &Parts, is_head: bool) -> Result<Extent, Doubt> {
+    check(head)?;
+    let is_chunked = is_chunked(head)?;
+    let without = [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED];
+    if is_head || without.contains(&head.status) {
+        return Ok(Extent::Nothing);
+    }
+    if is_chunked {
+        return Ok(Extent::Chunks);
+    }
+    Ok(length(&head.headers)?.map_or(Extent::UntilClose, Extent::Bytes))
+}
+
+/// Refuses what leaves doubt in the head of any response.
 pub(super) fn check(head: &Parts) -> Result<(), Doubt> {
     // We never ask for another protocol, so whatever follows a 101 is not a reply of ours.
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
         return Err(Doubt::UnaskedUpgrade);
     }
-    if head.headers.len() > limits::RESPONSE_FIELDS {
-        return Err(Doubt::TooManyFields);
+    match head.headers.len() > limits::RESPONSE_FIELDS {
+        true => Err(Doubt::TooManyFields),
+        false => Ok(()),
     }
-    // h2 has framing of its own, and its codec refuses these fields.
-    if head.version == Version::HTTP_2 {
-        return Ok(());
-    }
+}
+
+fn is_chunked(head: &Parts) -> Result<bool, Doubt> {
     let mut codings = head.headers.get_all(TRANSFER_ENCODING).iter();
     match (codings.next(), codings.next()) {
-        (None, _) => Ok(()),
+        (None, _) => Ok(false),
         // §6.1: such a framing is faulty, even where the status allows no body to frame.
         (Some(_), _) if head.version == Version::HTTP_10 => Err(Doubt::CodingBefore11),
         // §6.1: a server that sends both is out of step, or an attack.
         (Some(_), _) if head.headers.contains_key(CONTENT_LENGTH) => Err(Doubt::LengthAndCoding),
-        (Some(coding), None) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => Ok(()),
+        (Some(coding), None) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => Ok(true),
         // We send no TE, so nothing but chunked may be applied (§7.4).
         (Some(_), _) => Err(Doubt::UnaskedCoding),
     }
 }
 
+/// What Content-Length says: digits alone, and the same ones wherever it says it (§6.3 item 5).
+fn length(headers: &HeaderMap) -> Result<Option<u64>, Doubt> {
+    let mut length = None;
+    for value in headers.get_all(CONTENT_LENGTH) {
+        for said in value.as_bytes().split(|byte| *byte == b',') {
+            let said = number(said.trim_ascii()).ok_or(Doubt::Length)?;
+            if length.is_some_and(|length| length != said) {
+                return Err(Doubt::Length);
+            }
+            length = Some(said);
+        }
+    }
+    Ok(length)
+}
+
+/// Rust's own parser takes a sign too.
+fn number(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0_u64, |number, digit| {
+        let digit = char::from(*digit).to_digit(10)?;
+        number.checked_mul(10)?.checked_add(digit.into())
+    })
+}
+
 /// What is doubtful in a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Doubt {
+pub(crate) enum Doubt {
     UnaskedUpgrade,
     TooManyFields,
     LengthAndCoding,
     UnaskedCoding,
     CodingBefore11,
+    Length,
     EndlessInterim,
 }
 
@@ -90,6 +145,7 @@ impl fmt::Display for Doubt {
             Self::CodingBefore11 => f.write_str(
                 "the reply is HTTP/1.0 and has a Transfer-Encoding, which came with 1.1",
             ),
+            Self::Length => f.write_str("the reply's Content-Length is no number, or several"),
             Self::EndlessInterim => write!(
                 f,
                 "the server sent more than {} interim (1xx) responses",
@@ -108,11 +164,37 @@ mod tests {
     #[test]
     fn a_head_leaves_no_doubt_or_is_refused() {
         type Fields = &'static [(&'static str, &'static str)];
-        let rows: [(Fields, Result<(), Doubt>); 9] = [
-            (&[], Ok(())),
-            (&[("content-length", "3")], Ok(())),
-            (&[("transfer-encoding", "chunked")], Ok(())),
-            (&[("transfer-encoding", "Chunked")], Ok(())),
+        use Extent::{Bytes, Chunks, UntilClose};
+        let rows: [(Fields, Result<Extent, Doubt>); 22] = [
+            (&[], Ok(UntilClose)),
+            (&[("content-length", "3")], Ok(Bytes(3))),
+            (&[("content-length", "3, 03")], Ok(Bytes(3))),
+            (
+                &[("content-length", "3"), ("content-length", "3")],
+                Ok(Bytes(3)),
+            ),
+            (
+                &[("content-length", "18446744073709551615")],
+                Ok(Bytes(u64::MAX)),
+            ),
+            (
+                &[("content-length", "18446744073709551616")],
+                Err(Doubt::Length),
+            ),
+            (&[("content-length", "3, 4")], Err(Doubt::Length)),
+            (
+                &[("content-length", "3"), ("content-length", "4")],
+                Err(Doubt::Length),
+            ),
+            (&[("content-length", "3,")], Err(Doubt::Length)),
+            (&[("content-length", "")], Err(Doubt::Length)),
+            (&[("content-length", "+3")], Err(Doubt::Length)),
+            (&[("content-length", "-3")], Err(Doubt::Length)),
+            (&[("content-length", "3 3")], Err(Doubt::Length)),
+            (&[("content-length", "0x3")], Err(Doubt::Length)),
+            (&[("content-length", "\u{663}")], Err(Doubt::Length)),
+            (&[("transfer-encoding", "chunked")], Ok(Chunks)),
+            (&[("transfer-encoding", "Chunked")], Ok(Chunks)),
             (
                 &[("transfer-encoding", "chunked"), ("content-length", "3")],
                 Err(Doubt::LengthAndCoding),
@@ -138,16 +220,37 @@ mod tests {
             ),
         ];
         for (fields, expected) in rows {
-            let mut response = http::Response::builder();
-            for (name, value) in fields {
-                response = response.header(*name, *value);
+            let head = head(200, fields);
+            assert_eq!(extent(&head, false), expected, "{fields:?}");
+            // Where there is no body, its length is nothing to go by, and a coding still is.
+            let without = match expected {
+                Err(doubt) if doubt != Doubt::Length => expected,
+                _ => Ok(Extent::Nothing),
+            };
+            assert_eq!(extent(&head, true), without, "{fields:?}");
+            for status in [204, 304] {
+                assert_eq!(
+                    extent(&self::head(status, fields), false),
+                    without,
+                    "{fields:?}"
+                );
             }
-            assert_eq!(
-                check(&response.body(()).unwrap().into_parts().0),
-                expected,
-                "{fields:?}"
-            );
+            let mut before_11 = head;
+            before_11.version = Version::HTTP_10;
+            let expected = match fields.iter().any(|(name, _)| *name == "transfer-encoding") {
+                true => Err(Doubt::CodingBefore11),
+                false => expected,
+            };
+            assert_eq!(extent(&before_11, false), expected, "{fields:?}");
         }
+    }
+
+    fn head(status: u16, fields: &[(&str, &str)]) -> Parts {
+        let mut response = http::Response::builder().status(status);
+        for (name, value) in fields {
+            response = response.header(*name, value.as_bytes());
+        }
+        response.body(()).unwrap().into_parts().0
     }
 
     #[test]

@@ -11,8 +11,9 @@ pub(super) use next::{Full, Grant, Next};
 pub(super) use open::{Open, Place};
 
 use super::facts::Facts;
+use super::http1::Http1;
 use super::keep::Keep;
-use super::sender::{Http1, Sender};
+use super::sender::Sender;
 use super::stats::{Connections, Totals};
 use super::{Connected, Connector, Stream, Wanted};
 use crate::error::{Error, ErrorKind, Result};
@@ -23,12 +24,14 @@ use crate::trace;
 use idle::Idle;
 use open::Waits;
 use state::{Locked, Protocol, Shared, State, Waiting};
+use watch::Watch;
 
 mod idle;
 mod next;
 mod open;
 mod reap;
 mod state;
+mod watch;
 
 /// The connections that are there to one target, and what is known of those to come.
 #[derive(Debug)]
@@ -39,6 +42,7 @@ pub(super) struct Host {
     /// Held by whoever dials while it is not known that the host speaks HTTP/1.1.
     pub(super) turn: tokio::sync::Mutex<()>,
     waiting: AtomicUsize,
+    watch: Watch,
 }
 
 impl Host {
@@ -49,6 +53,7 @@ impl Host {
             state: Mutex::default(),
             turn: tokio::sync::Mutex::default(),
             waiting: AtomicUsize::new(0),
+            watch: Watch::default(),
         }
     }
 
@@ -302,9 +307,13 @@ impl Host {
     fn end(
         self: &Arc<Self>,
         facts: &Arc<Facts>,
-        connection: Option<Http1>,
+        connection: Option<Box<Http1>>,
         idle_since: Option<Instant>,
     ) {
+        if let Some(connection) = &connection {
+            // Before the state is locked, as it may wake at once.
+            connection.watch(self.watch.of(self));
+        }
         let now = Instant::now();
         let since = idle_since.unwrap_or(now);
         let mut state = self.state();
@@ -384,14 +393,14 @@ impl Host {
 #[cfg(test)]
 mod tests {
     use std::future::{Future, pending};
+    use std::pin::Pin;
     use std::sync::atomic::AtomicBool;
-    use std::task::{Context, Wake, Waker};
+    use std::task::{Context, Poll, Wake, Waker};
     use std::time::Duration;
 
-    use tokio::io::{DuplexStream, duplex};
-    use tokio::task::yield_now;
+    use tokio::io::{AsyncRead, AsyncWriteExt, DuplexStream, ReadBuf, duplex};
 
-    use super::super::farewell::{self, Held};
+    use super::super::farewell;
     use super::super::http2::Http2;
     use super::super::transport::Transport;
     use super::*;
@@ -416,7 +425,12 @@ mod tests {
             }),
             ("closed, and found so", now, true, |host, open| {
                 drop(open);
-                drop(host.next(Instant::now(), Choice::Any, true, false));
+                let next = host.next(Instant::now(), Choice::Any, true, false);
+                let Next::Open(mut open) = next else {
+                    panic!("nobody has looked");
+                };
+                open.put_to_use();
+                assert!(!open.is_ready());
             }),
             ("closed, and counted", now, true, |host, open| {
                 drop(open);
@@ -429,21 +443,26 @@ mod tests {
         ];
         for (why, keep, closed, go) in rows {
             let host = Arc::new(Host::new(keep, Arc::default()));
-            let (mut open, _end) = connection(&host).await;
-            let (held, seen) = goes(&host);
-            http1(&mut open)._held = held;
+            let (open, mut end) = connection(&host).await;
             if closed {
-                close(&mut open).await;
+                end.shutdown().await.unwrap();
             }
+            let seen = Seen::when_woken(&host, |cx| {
+                let mut byte = [0];
+                let polled = Pin::new(&mut end).poll_read(cx, &mut ReadBuf::new(&mut byte));
+                polled.map(drop)
+            });
             go(&host, open);
-            assert!(seen(), "{why}");
+            assert!(seen.unlocked.load(Ordering::Relaxed), "{why}");
         }
         let host = Arc::new(Host::new(Keep::default(), Arc::default()));
         let facts = share(&host).await;
-        let (held, seen) = goes(&host);
+        let (held, let_go) = farewell::held();
+        let mut bound = Box::pin(let_go.bound(pending::<()>()));
+        let seen = Seen::when_woken(&host, |cx| bound.as_mut().poll(cx));
         host.state().shared.as_mut().unwrap().connection.held = Arc::new(held.into());
         host.retire(&facts);
-        assert!(seen(), "h2");
+        assert!(seen.unlocked.load(Ordering::Relaxed), "h2");
     }
 
     /// While one connection closes, who would have none of the idle ones waits for its place.
@@ -463,7 +482,7 @@ mod tests {
             let (_, _second) = connection(&host).await;
             let (_, _third) = connection(&host).await;
             tokio::time::advance(SECOND).await;
-            assert_eq!(host.connections().open, 3);
+            assert_eq!(host.state().places, 3);
             let next = host.next(Instant::now(), Choice::NotIdle, true, false);
             let Next::Wait(granted, _) = next else {
                 panic!("there are as many as there may be");
@@ -508,9 +527,9 @@ mod tests {
             ..Keep::default()
         };
         let host = Arc::new(Host::new(keep, Arc::default()));
-        let (mut closed, _end) = connection(&host).await;
+        let (closed, mut end) = connection(&host).await;
         let (open, _end) = connection(&host).await;
-        close(&mut closed).await;
+        end.shutdown().await.unwrap();
         drop(closed);
         drop(open);
         assert_eq!(host.connections().idle, 1);
@@ -533,22 +552,6 @@ mod tests {
         let deadline = Deadline::start(limits::DEADLINE);
         let open = host.opened(connected, place, deadline).await.unwrap();
         (open, server)
-    }
-
-    fn http1(open: &mut Open) -> &mut Http1 {
-        match &mut open.sender {
-            Some(Sender::Http1(connection)) => connection,
-            _ => panic!("no ALPN, no h2"),
-        }
-    }
-
-    /// As its server would.
-    async fn close(open: &mut Open) {
-        let connection = http1(open);
-        connection.driver.abort();
-        while !connection.sender.is_closed() {
-            yield_now().await;
-        }
     }
 
     /// An h2 connection that everybody shares.
@@ -574,27 +577,26 @@ mod tests {
         facts
     }
 
-    /// What goes with a connection, and whether it has gone while the host was unlocked.
-    fn goes(host: &Arc<Host>) -> (Held, impl Fn() -> bool + use<>) {
-        let seen = Arc::new(Seen {
-            host: Arc::clone(host),
-            unlocked: AtomicBool::new(false),
-        });
-        let (held, let_go) = farewell::held();
-        let mut bound = Box::pin(let_go.bound(pending::<()>()));
-        let waker = Waker::from(Arc::clone(&seen));
-        let mut cx = Context::from_waker(&waker);
-        assert!(bound.as_mut().poll(&mut cx).is_pending());
-        (held, move || {
-            let _bound = &bound;
-            seen.unlocked.load(Ordering::Relaxed)
-        })
-    }
-
     /// Whether the host was unlocked when this was woken.
     struct Seen {
         host: Arc<Host>,
         unlocked: AtomicBool,
+    }
+
+    impl Seen {
+        /// Waits for what a connection's end brings about.
+        fn when_woken(
+            host: &Arc<Host>,
+            wait: impl FnOnce(&mut Context<'_>) -> Poll<()>,
+        ) -> Arc<Self> {
+            let seen = Arc::new(Self {
+                host: Arc::clone(host),
+                unlocked: AtomicBool::new(false),
+            });
+            let waker = Waker::from(Arc::clone(&seen));
+            assert!(wait(&mut Context::from_waker(&waker)).is_pending());
+            seen
+        }
     }
 
     impl Wake for Seen {

@@ -12,9 +12,9 @@ use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
 use h2::client::{Builder, ResponseFuture, SendRequest};
-use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, TE, TRANSFER_ENCODING, UPGRADE};
+use http::Request;
+use http::header::{CONNECTION, HeaderName, TE, TRANSFER_ENCODING, UPGRADE};
 use http::response::Parts;
-use http::{HeaderValue, Method, Request};
 use http_body::Body as _;
 
 use super::Stream;
@@ -118,10 +118,8 @@ fn unless_torn<T>(ask: impl FnOnce() -> T) -> Option<T> {
 }
 
 /// Gives a request the form that h2 demands: without what is a connection's over HTTP/1.1 (RFC 9113
-/// §8.2.2), and with the length of its payload, if that is known (RFC 9110 §8.6).
+/// §8.2.2).
 pub(super) fn make_ready(request: &mut Request<Outgoing>) {
-    let length = request.body().size_hint().exact();
-    let expects_payload = ![Method::GET, Method::HEAD, Method::DELETE].contains(request.method());
     let headers = request.headers_mut();
     // Looked through first: there mostly is nothing to remove.
     if headers.keys().any(is_of_a_connection) {
@@ -133,11 +131,6 @@ pub(super) fn make_ready(request: &mut Request<Outgoing>) {
             headers.remove(name);
         }
         headers.extend(te.map(|te| (TE, te)));
-    }
-    if let Some(length) = length.filter(|length| *length > 0 || expects_payload) {
-        if !headers.contains_key(CONTENT_LENGTH) {
-            headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
-        }
     }
 }
 
@@ -172,7 +165,8 @@ static OF_A_CONNECTION: [HeaderName; 6] = [
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderMap;
+    use http::header::CONTENT_LENGTH;
+    use http::{HeaderMap, HeaderValue};
 
     use super::*;
 
@@ -184,22 +178,6 @@ mod tests {
 
     #[test]
     fn a_request_is_made_ready_for_h2() {
-        let rows: [(&str, usize, Option<&str>); 7] = [
-            ("GET", 0, None),
-            ("HEAD", 0, None),
-            ("DELETE", 0, None),
-            ("OPTIONS", 0, Some("0")),
-            ("GET", 7, Some("7")),
-            ("POST", 10, Some("10")),
-            ("POST", 99_999, Some("99999")),
-        ];
-        for (method, length, told) in rows {
-            let payload = Outgoing::whole(Bytes::from(vec![0; length]));
-            let mut request = Request::builder().method(method).body(payload).unwrap();
-            make_ready(&mut request);
-            let found = request.headers().get(CONTENT_LENGTH);
-            assert_eq!(found.map(|value| value.to_str().unwrap()), told, "{method}");
-        }
         let mut request = Request::new(Outgoing::whole(Bytes::from_static(b"x")));
         for (name, value) in [
             ("connection", "close"),

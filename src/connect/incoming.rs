@@ -10,11 +10,15 @@ use http::header::CONTENT_LENGTH;
 use http_body::{Body, Frame, SizeHint};
 
 use super::failure::Broken;
+use super::http1::Http1;
 
 #[derive(Debug)]
 pub(crate) enum Incoming {
-    Http1(hyper::body::Incoming),
+    /// The connection is its own until it has come.
+    Http1(Box<Http1>),
     Http2(Received),
+    /// It has come, or is given up.
+    Ended,
 }
 
 /// The body of an h2 response.
@@ -81,17 +85,16 @@ impl Body for Incoming {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         Poll::Ready(match &mut *self {
-            Self::Http1(body) => {
-                let frame = ready!(Pin::new(body).poll_frame(cx));
-                frame.map(|frame| frame.map_err(Broken::Http1))
-            }
+            Self::Http1(connection) => ready!(connection.poll_frame(cx)),
+            Self::Ended => None,
             Self::Http2(body) => ready!(body.poll(cx)).map(|frame| frame.map_err(Broken::Http2)),
         })
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
-            Self::Http1(body) => body.is_end_stream(),
+            Self::Http1(connection) => connection.has_ended(),
+            Self::Ended => true,
             Self::Http2(body) => body.stream.is_end_stream(),
         }
     }
@@ -99,7 +102,8 @@ impl Body for Incoming {
     /// By Content-Length over h2, also where nothing comes: after HEAD, and with 204 and 304.
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Http1(body) => body.size_hint(),
+            Self::Http1(connection) => connection.size_hint(),
+            Self::Ended => SizeHint::with_exact(0),
             Self::Http2(body) => body
                 .left
                 .map_or_else(SizeHint::default, SizeHint::with_exact),

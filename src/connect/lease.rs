@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http_body::Frame;
-use tokio::task::AbortHandle;
 
 use super::facts::Facts;
 use super::host::Open;
-use super::outgoing::Leash;
+use super::incoming::Incoming;
+use super::outgoing::Progress;
+use super::sender::Sender;
 use super::tally::Tally;
 use super::upload::Piping;
 use crate::error::Error;
@@ -20,9 +21,7 @@ use crate::timings::Moved;
 #[derive(Debug)]
 pub(crate) struct Lease {
     pub(super) open: Open,
-    /// No other request may follow on it.
-    pub(super) is_last: bool,
-    /// In a box, as most requests have no payload.
+    /// Over h2. In a box, as most requests have no payload.
     pub(super) uploading: Option<Box<Uploading>>,
     /// The bytes of its request and response.
     pub(super) tally: Tally,
@@ -32,7 +31,6 @@ impl Lease {
     pub(super) fn new(open: Open) -> Self {
         Self {
             open,
-            is_last: false,
             uploading: None,
             tally: Tally::Nothing,
         }
@@ -40,10 +38,6 @@ impl Lease {
 
     pub(crate) fn facts(&self) -> &Arc<Facts> {
         &self.open.facts
-    }
-
-    pub(crate) fn is_http2(&self) -> bool {
-        self.open.facts.is_http2
     }
 
     /// Whether its connection has served others before.
@@ -54,7 +48,7 @@ impl Lease {
     /// The bytes of its request that were sent until now, and those of the response that have come.
     pub(crate) fn moved(&self) -> Moved {
         let uploading = self.uploading.as_ref();
-        let uploaded = uploading.map_or(0, |uploading| uploading.leash.taken());
+        let uploaded = uploading.map_or(0, |uploading| uploading.progress.taken());
         self.tally.moved(&self.open.facts.traffic, uploaded)
     }
 
@@ -65,45 +59,36 @@ impl Lease {
 
     /// Why the upload failed, if it did.
     pub(super) fn payload_failure(&self) -> Option<&Error> {
-        self.uploading.as_ref()?.leash.failure()
+        self.uploading.as_ref()?.progress.failure()
     }
 
-    /// The body has ended: the next request may have the connection. Not earlier, as hyper's
-    /// `ready` then waits for a body that nobody reads.
+    /// The body has ended: the next request may have the connection.
     ///
-    /// A response that has overtaken its request ends the upload (RFC 9112 §9.5, RFC 9113
-    /// §8.1): over HTTP/1.1 the next request would wait for the end of this one.
-    pub(crate) fn give_back(mut self) {
-        let is_uploading = |uploading: &Uploading| !uploading.leash.upload_is_over();
-        self.open.clean = !self.is_last && !self.uploading.as_deref().is_some_and(is_uploading);
+    /// A response that has overtaken its request ends the upload (RFC 9112 §9.5, RFC 9113 §8.1), and
+    /// over HTTP/1.1 the connection.
+    pub(crate) fn give_back(mut self, body: Incoming) {
+        if let Incoming::Http1(mut connection) = body {
+            self.open.clean = connection.is_reusable();
+            connection.rest();
+            self.open.sender = Some(Sender::Http1(connection));
+        }
     }
 }
 
-/// The payload that is sent on a lease. If this is dropped before its end, the upload ends with it.
+/// The payload that is sent on a lease over h2. If this is dropped before its end, the upload ends
+/// with it.
 #[derive(Debug)]
 pub(super) struct Uploading {
-    leash: Leash,
-    /// The driver of the HTTP/1.1 connection, which is of no use with half a request on it. It may
-    /// be waiting for a peer that does not read, and look at nothing else meanwhile.
-    driver: Option<AbortHandle>,
-    /// What uploads it to an h2 stream. The peer may never make room for the rest.
-    pub(super) piping: Option<Piping>,
+    progress: Arc<Progress>,
+    /// What uploads it to the stream. The peer may never make room for the rest.
+    _piping: Option<Piping>,
 }
 
 impl Uploading {
-    pub(super) fn new(leash: Leash, driver: Option<AbortHandle>) -> Box<Self> {
+    pub(super) fn new(progress: Arc<Progress>, piping: Option<Piping>) -> Box<Self> {
         Box::new(Self {
-            leash,
-            driver,
-            piping: None,
+            progress,
+            _piping: piping,
         })
-    }
-}
-
-impl Drop for Uploading {
-    fn drop(&mut self) {
-        if let Some(driver) = self.driver.take().filter(|_| !self.leash.upload_is_over()) {
-            driver.abort();
-        }
     }
 }

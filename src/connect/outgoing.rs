@@ -1,7 +1,6 @@
 //! A request's body on its way out, held to the length it promised.
 
-use std::convert::Infallible;
-use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -10,13 +9,12 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use futures_core::Stream;
 use http_body::{Body, Frame, SizeHint};
-use tokio::sync::oneshot;
 
 use crate::error::{Error, ErrorKind};
 use crate::limits::Exceeded;
 
-/// What is sent as a body. It is one word, as it travels through hyper's channel with every request
-/// over HTTP/1.1. There is none when all of it has been taken.
+/// What is sent as a body. It is one word, as every request has one and most are empty. There is none
+/// when all of it has been taken.
 pub(crate) struct Outgoing(Option<Box<Upload>>);
 
 /// A payload's stream.
@@ -27,7 +25,7 @@ pub(crate) type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 struct Upload {
     source: Source,
-    leash: Option<Led>,
+    progress: Option<Arc<Progress>>,
 }
 
 enum Source {
@@ -78,61 +76,35 @@ impl Outgoing {
     }
 
     fn upload(source: Source) -> Self {
-        let leash = None;
-        Self(Some(Box::new(Upload { source, leash })))
+        let progress = None;
+        Self(Some(Box::new(Upload { source, progress })))
     }
 
-    /// What keeps the upload going, if there is anything to upload.
-    pub(super) fn leash(&mut self) -> Option<Leash> {
+    /// How far it comes from now on, if there is anything to upload.
+    pub(super) fn progress(&mut self) -> Option<Arc<Progress>> {
         let upload = self.0.as_deref_mut()?;
-        let (held, let_go) = oneshot::channel();
-        let progress = Arc::default();
-        upload.leash = Some(Led {
-            let_go,
-            progress: Arc::clone(&progress),
-        });
-        Some(Leash { held, progress })
+        Some(Arc::clone(upload.progress.get_or_insert_default()))
     }
-}
-
-/// Held by whoever waits for the response. When it is dropped, the upload fails: it would hold the
-/// connection for as long as it likes.
-#[derive(Debug)]
-pub(super) struct Leash {
-    held: oneshot::Sender<Infallible>,
-    progress: Arc<Progress>,
 }
 
 /// How far an upload has come.
 #[derive(Debug, Default)]
-struct Progress {
+pub(super) struct Progress {
     /// Bytes that were taken off to be written.
     taken: AtomicU64,
-    /// Unset while it goes on, and for good if it was given up.
-    outcome: OnceLock<Result<(), Error>>,
+    failure: OnceLock<Error>,
 }
 
-impl Leash {
-    /// Whether everything has been taken off to be written, or the upload has failed.
-    pub(super) fn upload_is_over(&self) -> bool {
-        self.held.is_closed()
-    }
-
+impl Progress {
     /// How many bytes have been taken off to be written.
     pub(super) fn taken(&self) -> u64 {
-        self.progress.taken.load(Ordering::Relaxed)
+        self.taken.load(Ordering::Relaxed)
     }
 
     /// Why the upload failed. h2 tells whoever waits for the response only that it did.
     pub(super) fn failure(&self) -> Option<&Error> {
-        self.progress.outcome.get()?.as_ref().err()
+        self.failure.get()
     }
-}
-
-/// The other end of a [`Leash`].
-struct Led {
-    let_go: oneshot::Receiver<Infallible>,
-    progress: Arc<Progress>,
 }
 
 impl Body for Outgoing {
@@ -146,18 +118,18 @@ impl Body for Outgoing {
         let Some(upload) = self.0.as_deref_mut() else {
             return Poll::Ready(None);
         };
-        let polled = ready!(upload.poll(cx));
-        if let (Ok(Some(chunk)), Some(led)) = (&polled, &upload.leash) {
-            let length = chunk.len() as u64;
-            led.progress.taken.fetch_add(length, Ordering::Relaxed);
+        let polled = ready!(upload.source.poll(cx));
+        if let Some(progress) = &upload.progress {
+            match &polled {
+                Ok(Some(chunk)) => {
+                    let length = chunk.len() as u64;
+                    progress.taken.fetch_add(length, Ordering::Relaxed);
+                }
+                Ok(None) => {}
+                Err(error) => _ = progress.failure.set(error.clone()),
+            }
         }
         if !matches!(polled, Ok(Some(_))) || upload.source.is_spent() {
-            if let Some(led) = &upload.leash {
-                let _ = led
-                    .progress
-                    .outcome
-                    .set(polled.as_ref().map(drop).map_err(Error::clone));
-            }
             self.0 = None;
         }
         Poll::Ready(polled.transpose().map(|chunk| chunk.map(Frame::data)))
@@ -181,28 +153,18 @@ impl Body for Outgoing {
     }
 }
 
-impl Upload {
+impl Source {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Error>> {
-        if let Some(led) = &mut self.leash {
-            if Pin::new(&mut led.let_go).poll(cx).is_ready() {
-                return Poll::Ready(Err(Error::new(
-                    ErrorKind::Payload,
-                    "nobody waits for the response any more",
-                )));
-            }
-        }
-        match &mut self.source {
+        match self {
             // Piece by piece, as what was taken counts as uploaded.
-            Source::Whole(bytes) => {
+            Self::Whole(bytes) => {
                 let piece = bytes.split_to(bytes.len().min(PIECE));
                 Poll::Ready(Ok(Some(piece)))
             }
-            Source::Chunks(streamed) => streamed.poll(cx),
+            Self::Chunks(streamed) => streamed.poll(cx),
         }
     }
-}
 
-impl Source {
     /// Whether nothing is left but the end.
     fn is_spent(&self) -> bool {
         match self {
@@ -219,7 +181,12 @@ impl Streamed {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Error>> {
         let failed = |why: String| Poll::Ready(Err(Error::new(ErrorKind::Payload, why)));
         loop {
-            match (ready!(self.chunks.as_mut().poll_next(cx)), &mut self.length) {
+            // It is the caller's, and polled where others wait for what is theirs.
+            let polled = AssertUnwindSafe(|| self.chunks.as_mut().poll_next(cx));
+            let Ok(polled) = catch_unwind(polled) else {
+                return failed("the payload's stream panicked".into());
+            };
+            match (ready!(polled), &mut self.length) {
                 (Some(Err(cause)), _) => {
                     let error = Error::new(ErrorKind::Payload, "the payload's stream failed");
                     return Poll::Ready(Err(error.with_source(cause)));
@@ -269,21 +236,13 @@ impl std::fmt::Debug for Outgoing {
     }
 }
 
-/// Most of a payload that is handed to hyper at once. Over HTTP/1.1 it takes the next piece when
-/// less than some 400 KiB wait to be written.
+/// Most of a payload that is written at once: four records of TLS.
 const PIECE: usize = 64 << 10;
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use http_body_util::BodyExt;
-
-    impl Leash {
-        /// Whether everything has been taken off to be written.
-        fn all_was_taken(&self) -> bool {
-            matches!(self.progress.outcome.get(), Some(Ok(())))
-        }
-    }
 
     struct Pieces(Vec<Result<&'static str, &'static str>>);
 
@@ -364,46 +323,31 @@ mod tests {
         for length in [1, PIECE, PIECE + 1, 3 * PIECE] {
             let bytes = Bytes::from_iter((0..length).map(|n| n as u8));
             let mut body = Outgoing::whole(bytes.clone());
-            let leash = body.leash().unwrap();
+            let progress = body.progress().unwrap();
             let mut sent = Vec::new();
             while !body.is_end_stream() {
-                assert!(!leash.upload_is_over());
                 assert_eq!(body.size_hint().exact(), Some((length - sent.len()) as u64));
                 let piece = body.frame().await.unwrap().unwrap().into_data().unwrap();
                 assert!(piece.len() <= PIECE);
                 sent.extend_from_slice(&piece);
-                assert_eq!(leash.taken(), sent.len() as u64);
+                assert_eq!(progress.taken(), sent.len() as u64);
             }
-            assert!(leash.upload_is_over() && leash.all_was_taken());
+            assert!(progress.failure().is_none());
             assert_eq!(sent, bytes);
         }
     }
 
     #[tokio::test]
-    async fn an_upload_ends_with_its_leash() {
-        for length in [None, Some(4)] {
-            let pieces = Pieces(vec![Ok("ab"), Ok("cd")]);
-            let mut body = Outgoing::chunks(Box::pin(pieces), length, None);
-            let leash = body.leash().unwrap();
-            body.frame().await.unwrap().unwrap();
-            assert!(!leash.upload_is_over());
-            drop(leash);
-            body.frame().await.unwrap().unwrap_err();
+    async fn why_an_upload_fails_is_told_aside() {
+        for (promised, fails) in [(3, true), (2, false), (1, true)] {
+            let pieces = Pieces(vec![Ok("ab")]);
+            let mut body = Outgoing::chunks(Box::pin(pieces), Some(promised), None);
+            let progress = body.progress().unwrap();
+            while body.frame().await.is_some_and(|frame| frame.is_ok()) {}
             assert!(body.is_end_stream());
+            let failure = progress.failure().map(Error::kind);
+            assert_eq!(failure, fails.then_some(ErrorKind::Payload), "{promised}");
         }
-        let mut body = Outgoing::chunks(Box::pin(Pieces(vec![Ok("ab")])), Some(2), None);
-        let leash = body.leash().unwrap();
-        body.frame().await.unwrap().unwrap();
-        assert!(leash.upload_is_over());
-        let mut body = Outgoing::chunks(Box::pin(Pieces(vec![Ok("abc")])), Some(2), None);
-        let leash = body.leash().unwrap();
-        body.frame().await.unwrap().unwrap_err();
-        assert_eq!(leash.failure().unwrap().kind(), ErrorKind::Payload);
-        assert!(!leash.all_was_taken());
-        let mut body = Outgoing::chunks(Box::pin(Pieces(vec![Ok("ab")])), None, None);
-        let leash = body.leash().unwrap();
-        drop(body);
-        assert!(leash.upload_is_over() && !leash.all_was_taken());
     }
 
     #[test]

@@ -20,8 +20,7 @@ use super::sender::Sender;
 use super::stats::{Connections, HostStats, PoolStats, Totals};
 use super::{Connector, Endpoint, Wanted};
 use crate::error::{Error, Result};
-use crate::limits::{self, Clock, Deadline};
-use crate::timings::Timings;
+use crate::timings::{Phase, Timings};
 
 /// The open connections of one client, which are told apart by runtime and [`Endpoint`]: origin,
 /// policy and demand, which is all that their TLS depends on.
@@ -62,14 +61,16 @@ impl Pool {
     ) -> Result<Checkout> {
         let now = Instant::now();
         let host = self.host(wanted.target, now);
-        let next = match host.next(now, choice, false, false) {
-            Next::Open(mut open) => match takes_at_once(&mut open, connector, wanted, now)? {
-                true => return Ok(Checkout::Ready(Lease::new(open))),
-                false => Next::Open(open),
-            },
-            next => next,
-        };
-        Ok(Checkout::Waits(Way { host, next, now }))
+        loop {
+            match host.next(now, choice, false, false) {
+                Next::Open(mut open) => {
+                    if takes(&mut open, connector, wanted, now)? {
+                        return Ok(Checkout::Ready(Lease::new(open)));
+                    }
+                }
+                next => return Ok(Checkout::Waits(Way { host, next })),
+            }
+        }
     }
 
     /// A connection for one request, open already or fresh, by a way that may have to be waited for.
@@ -86,11 +87,7 @@ impl Pool {
         timings: &mut Timings,
     ) -> Result<Lease> {
         let deadline = wanted.deadline;
-        let Way {
-            host,
-            mut next,
-            mut now,
-        } = way;
+        let Way { host, mut next } = way;
         let mut turn = None;
         let mut was_first = false;
         loop {
@@ -104,7 +101,6 @@ impl Pool {
                     let _waits = host.waits();
                     let waiting = Box::pin(until_granted(&host, granted, full));
                     let waited = deadline.queue(timings, waiting).await;
-                    now = Instant::now();
                     // Without a grant, what he waited for is gone.
                     let grant = waited.map_err(|elapsed| Error::from(elapsed).with_source(full))?;
                     was_first |= grant.is_some();
@@ -113,29 +109,27 @@ impl Pool {
                 Next::Turn(failures) => {
                     let _waits = host.waits();
                     turn = Some(deadline.queue(timings, host.turn.lock()).await?);
-                    now = Instant::now();
                     if let Some(error) = host.failure_since(failures) {
                         return Err(error);
                     }
                     None
                 }
             };
-            match grant {
+            let now = Instant::now();
+            let found = match grant {
                 Some(Grant::Dial(place)) => {
                     // Boxed, as it is large, and whoever finds an open connection should not
                     // carry it about.
                     let dialling = Box::pin(host.dial(connector, wanted, place, timings));
                     return dialling.await.map(Lease::new);
                 }
-                Some(Grant::Open(mut open)) => {
-                    if takes_at_once(&mut open, connector, &wanted, now)?
-                        || takes_in_time(&mut open, deadline, timings).await?
-                    {
-                        return Ok(Lease::new(open));
-                    }
-                    now = Instant::now();
+                Some(Grant::Open(open)) => Some(open),
+                None => None,
+            };
+            if let Some(mut open) = found {
+                if takes(&mut open, connector, &wanted, now)? {
+                    return Ok(Lease::new(open));
                 }
-                None => {}
             }
             next = host.next(now, choice, turn.is_some(), was_first);
         }
@@ -206,12 +200,11 @@ pub(crate) enum Checkout {
 pub(crate) struct Way {
     host: Arc<Host>,
     next: Next,
-    now: Instant,
 }
 
-/// Whether an open connection takes this request at once. It was opened for somebody who may have
-/// been allowed more than this one is.
-fn takes_at_once(
+/// Whether an open connection takes this request. It was opened for somebody who may have been
+/// allowed more than this one is.
+fn takes(
     open: &mut Open,
     connector: &Connector,
     wanted: &Wanted<'_>,
@@ -219,25 +212,9 @@ fn takes_at_once(
 ) -> Result<bool> {
     connector.route.admit_open(wanted, &open.facts)?;
     open.put_to_use();
-    let is_ready = open.sender.as_mut().is_some_and(Sender::is_ready);
-    Ok(is_ready && !wanted.deadline.is_over_at(now))
-}
-
-/// Whether it does so soon. If not, it is closed, or its peer has not read all of the request
-/// before.
-async fn takes_in_time(open: &mut Open, deadline: Deadline, timings: &mut Timings) -> Result<bool> {
-    let Some(sender) = &mut open.sender else {
-        return Ok(false);
-    };
-    let soon = deadline.sooner(Deadline::on(Clock::Connect, limits::READY_WAIT));
-    match soon.queue(timings, sender.is_usable()).await {
-        Ok(is_usable) => Ok(is_usable),
-        Err(elapsed) if deadline.is_over() => Err(elapsed.into()),
-        Err(_) => {
-            // Or this process has stood still: what drives the connection has its chance.
-            tokio::task::yield_now().await;
-            Ok(sender.is_ready())
-        }
+    match wanted.deadline.is_over_at(now) {
+        true => Err(wanted.deadline.elapsed(Phase::Queued).into()),
+        false => Ok(open.is_ready()),
     }
 }
 
@@ -346,6 +323,7 @@ mod tests {
     };
     use super::*;
     use crate::error::ErrorKind;
+    use crate::limits::{self, Deadline};
     use crate::tls::demand::Demand;
     use crate::tls::{self, Policy};
 

@@ -1,8 +1,6 @@
 //! The stream that requests travel on: plain or TLS, with its bytes counted.
 
 use std::any::Any;
-use std::error::Error as StdError;
-use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -13,7 +11,6 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::frames::Frames;
 use super::framing::Doubt;
-use super::interim::Interim;
 use super::transport::{Io, Transport};
 use crate::tls::TlsStream;
 
@@ -24,7 +21,8 @@ pub(crate) struct Stream {
     traffic: Arc<Traffic>,
     /// Let go of when the socket has been closed.
     held: Option<Box<dyn Any + Send + Sync>>,
-    heads: Heads,
+    /// What counts the heads of h2, which nothing above tells.
+    frames: Option<Frames>,
 }
 
 #[derive(Debug)]
@@ -33,20 +31,11 @@ enum Kind {
     Tls(Box<TlsStream>),
 }
 
-/// What counts the heads that come, as nothing above tells of interim ones.
-#[derive(Debug)]
-enum Heads {
-    Http1(Interim),
-    Http2(Frames),
-}
-
 /// Application bytes that went each way: what is inside the TLS, if there is one.
 #[derive(Debug, Default)]
 pub(crate) struct Traffic {
     read: AtomicU64,
     written: AtomicU64,
-    /// The next byte that is written begins a request, and no answer to it can be there yet.
-    begins: AtomicBool,
     /// Why reading was given up.
     doubt: OnceLock<Doubt>,
     /// The peer was asked whether it is there, and gave no answer in time.
@@ -60,12 +49,6 @@ impl Traffic {
 
     pub(super) fn written(&self) -> u64 {
         self.written.load(Ordering::Relaxed)
-    }
-
-    /// A request follows on a used connection. Unless nothing waits to be read when its first byte
-    /// is to be written, but for what is TLS's own, none of it is, and [`Untimely`] is the error.
-    pub(super) fn begin(&self) {
-        self.begins.store(true, Ordering::Relaxed);
     }
 
     /// The peer has not answered in time.
@@ -83,31 +66,15 @@ impl Traffic {
     }
 }
 
-/// The peer said something between two requests, or left: be it a farewell or an answer to nobody,
-/// the connection is not used for the next one.
-#[derive(Debug)]
-pub(super) struct Untimely;
-
-impl fmt::Display for Untimely {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the server spoke or left on the idle connection before the request was sent")
-    }
-}
-
-impl StdError for Untimely {}
-
 impl Stream {
     pub(super) fn plain(stream: Transport) -> Self {
         Self::over(Kind::Plain(stream))
     }
 
     pub(super) fn tls(stream: TlsStream) -> Self {
-        let heads = match stream.speaks_h2() {
-            true => Heads::Http2(Frames::default()),
-            false => Heads::Http1(Interim::default()),
-        };
+        let frames = stream.speaks_h2().then(Frames::default);
         Self {
-            heads,
+            frames,
             ..Self::over(Kind::Tls(Box::new(stream)))
         }
     }
@@ -117,7 +84,7 @@ impl Stream {
             kind,
             traffic: Arc::default(),
             held: None,
-            heads: Heads::Http1(Interim::default()),
+            frames: None,
         }
     }
 
@@ -138,26 +105,30 @@ impl Stream {
         &self.traffic
     }
 
-    /// Refuses to begin a request where something waits to be read: bytes are no answer to it (RFC
-    /// 9112 §6.3), and after an end there will be none. hyper looks for both too, but through tokio,
-    /// which looks at the socket itself only when the system has told its driver of news. That may
-    /// be late: by then the bytes would be read as the answer.
-    fn begin(&mut self) -> io::Result<()> {
-        if !self.traffic.begins.load(Ordering::Relaxed) {
-            return Ok(());
-        }
-        self.traffic.begins.store(false, Ordering::Relaxed);
-        let is_silent = match &mut self.kind {
+    /// Whether nothing waits to be read, but for what is TLS's own, and no end either.
+    pub(super) fn is_silent(&mut self) -> bool {
+        match &mut self.kind {
             Kind::Plain(transport) => transport.is_silent(),
             Kind::Tls(stream) => stream.is_silent(),
+        }
+    }
+
+    /// Waits where it is known without a look that there is nothing to read. To find that out from
+    /// below TLS costs more than all else that a poll does.
+    ///
+    /// # Errors
+    ///
+    /// If the runtime is gone that it belongs to.
+    pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let socket = match &self.kind {
+            Kind::Plain(Transport::Plain(socket)) => Some(socket),
+            Kind::Plain(Transport::Tunnel(_)) => None,
+            Kind::Tls(stream) => stream.awaited(),
         };
-        if !is_silent {
-            return Err(io::Error::new(io::ErrorKind::ConnectionAborted, Untimely));
+        match socket {
+            Some(socket) => socket.poll_read_ready(cx),
+            None => Poll::Ready(Ok(())),
         }
-        if let Heads::Http1(interim) = &mut self.heads {
-            *interim = Interim::default();
-        }
-        Ok(())
     }
 
     fn counted(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -186,14 +157,12 @@ impl AsyncRead for Stream {
         this.traffic
             .read
             .fetch_add(read.len() as u64, Ordering::Relaxed);
-        let counted = match &mut this.heads {
-            Heads::Http1(interim) => interim.read(read),
-            Heads::Http2(frames) => frames.read(read),
-        };
-        if let Err(doubt) = counted {
-            // h2 keeps the text of an error and drops its type.
-            let _ = this.traffic.doubt.set(doubt);
-            return Poll::Ready(Err(io::Error::other(doubt)));
+        if let Some(frames) = &mut this.frames {
+            if let Err(doubt) = frames.read(read) {
+                // h2 keeps the text of an error and drops its type.
+                let _ = this.traffic.doubt.set(doubt);
+                return Poll::Ready(Err(io::Error::other(doubt)));
+            }
         }
         polled
     }
@@ -205,7 +174,6 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.begin()?;
         let written = match &mut self.kind {
             Kind::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
             Kind::Tls(stream) => Pin::new(stream.as_mut()).poll_write(cx, buf),
@@ -218,7 +186,6 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.begin()?;
         let written = match &mut self.kind {
             Kind::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
             Kind::Tls(stream) => Pin::new(stream.as_mut()).poll_write_vectored(cx, bufs),
@@ -245,35 +212,5 @@ impl AsyncWrite for Stream {
             Kind::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
             Kind::Tls(stream) => Pin::new(stream.as_mut()).poll_shutdown(cx),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
-
-    use super::*;
-    use crate::limits;
-
-    #[tokio::test]
-    async fn interim_responses_are_counted_request_by_request() {
-        let (client, mut server) = duplex(1 << 16);
-        let mut stream = Stream::plain(Transport::Tunnel(Box::new(client)));
-        let interim = |count| "HTTP/1.1 100 Continue\r\n\r\n".repeat(count);
-        let most = interim(limits::INTERIM_RESPONSES) + "HTTP/1.1 204 ?\r\n\r\n";
-        let mut read = vec![0; most.len()];
-        for _ in 0..3 {
-            stream.traffic().begin();
-            stream.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
-            server.write_all(most.as_bytes()).await.unwrap();
-            stream.read_exact(&mut read).await.unwrap();
-            assert_eq!(stream.traffic().doubt(), None);
-        }
-        stream.traffic().begin();
-        stream.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
-        let more = interim(limits::INTERIM_RESPONSES + 1);
-        server.write_all(more.as_bytes()).await.unwrap();
-        stream.read_exact(&mut read).await.unwrap_err();
-        assert_eq!(stream.traffic().doubt(), Some(Doubt::EndlessInterim));
     }
 }

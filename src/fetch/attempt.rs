@@ -2,10 +2,14 @@
 
 use std::future::Future;
 
+use http::{Method, Request};
+use http_body::Body as _;
+
 use super::Fetch;
 use crate::client::Shared;
+use crate::connect::http1::{Asked, says_close};
 use crate::connect::outgoing::Outgoing;
-use crate::connect::{Answer, Checkout, Choice, Endpoint, Lease, Pool, Wanted};
+use crate::connect::{Answer, Ask, Checkout, Choice, Endpoint, Lease, Pool, Wanted};
 use crate::error::{Error, ErrorKind, Result};
 use crate::head::Head;
 use crate::trace;
@@ -14,6 +18,28 @@ use crate::trace;
 pub(super) struct Exchange {
     pub(super) answer: Answer,
     pub(super) lease: Lease,
+}
+
+/// A request that is to be written.
+struct Asking<'a> {
+    head: Head<'a>,
+    payload: Outgoing,
+}
+
+impl Ask for Asking<'_> {
+    fn over_http1(self, text: &mut Vec<u8>) -> Result<Asked> {
+        let Self { head, payload } = self;
+        head.over_http1(payload.size_hint().exact(), text)?;
+        Ok(Asked {
+            payload,
+            is_head: head.method == Method::HEAD,
+            is_last: says_close(head.headers),
+        })
+    }
+
+    fn over_http2(self) -> Result<Request<Outgoing>> {
+        self.head.over_http2(self.payload)
+    }
 }
 
 impl Fetch {
@@ -57,8 +83,8 @@ impl Fetch {
                     headers: &self.asked.headers,
                     user_agent: &shared.user_agent,
                 };
-                let write = move |over_http2| head.with(payload, over_http2);
-                let sending = lease.send(endpoint, &self.deadline, &mut self.timings, write);
+                let asking = Asking { head, payload };
+                let sending = lease.send(endpoint, &self.deadline, &mut self.timings, asking);
                 let failed = match sending.await {
                     Ok(answer) => {
                         let spent = answer.came.duration_since(self.began());

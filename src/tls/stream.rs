@@ -45,6 +45,12 @@ impl<S> TlsStream<S> {
         }
     }
 
+    /// What is under the TLS, if there is nothing to read unless more comes from there.
+    pub(crate) fn awaited(&self) -> Option<&S> {
+        let (_, tls) = self.stream.get_ref();
+        self.get_ref().filter(|_| tls.wants_read())
+    }
+
     pub(crate) fn credential(&self) -> Credential {
         self.credential
     }

@@ -312,7 +312,8 @@ async fn hosts_are_counted_apart() {
     assert_eq!(soon(fetch(&client, other)).await, "/other");
     let url = site.url("/unverified");
     let unverified = client.fetch(url).validate_certificate(false);
-    assert_eq!(soon(unverified.into_future()).await.unwrap().status(), 200);
+    let unverified = soon(unverified.into_future()).await.unwrap();
+    assert_eq!(unverified.status(), 200);
     assert_eq!(site.connections(), 3);
     let stats = client.pool_stats();
     assert_eq!(stats.hosts.len(), 2);

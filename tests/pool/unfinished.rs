@@ -370,7 +370,7 @@ async fn a_payload_that_panics_ends_its_own_fetch_by_name() {
         let payload = Payload::stream(Once::that_panics());
         let request = client.fetch(site.url("/")).method(Method::POST);
         let error = request.payload(payload).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::ConnectionClosed, "{error}");
+        assert_eq!(error.kind(), ErrorKind::Payload, "{error}");
         let now = client.pool_stats().now;
         // An h2 connection is everybody's, and stays.
         let kept = usize::from(protocol == "h2");

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use crate::connect::facts::Facts;
+use crate::connect::http1::Http1;
 use crate::connect::keep::Keep;
-use crate::connect::sender::Http1;
 
 /// Connections without a request, the last used on top.
 ///
@@ -21,7 +21,7 @@ pub(super) struct Stack {
 
 #[derive(Debug)]
 pub(super) struct Idle {
-    pub(super) connection: Http1,
+    pub(super) connection: Box<Http1>,
     pub(super) facts: Arc<Facts>,
     pub(super) since: Instant,
 }
@@ -58,10 +58,15 @@ impl Stack {
     pub(super) fn take_unless(
         &mut self,
         keep: &Keep,
-        keeps: impl FnMut(&Idle) -> bool,
+        mut keeps: impl FnMut(&mut Idle) -> bool,
     ) -> Vec<Idle> {
-        let taken;
-        (self.idle, taken) = std::mem::take(&mut self.idle).into_iter().partition(keeps);
+        let mut taken = Vec::new();
+        for mut idle in std::mem::take(&mut self.idle) {
+            match keeps(&mut idle) {
+                true => self.idle.push(idle),
+                false => taken.push(idle),
+            }
+        }
         let ends = self.idle.iter().map(|idle| idle.ends(keep));
         self.due = ends.fold(None, sooner);
         taken
@@ -126,7 +131,7 @@ mod tests {
             let now = at(due.unwrap_or(1_000));
             assert!(!stack.is_due(now - Duration::from_nanos(1)), "{idle:?}");
             assert_eq!(stack.is_due(now), due.is_some(), "{idle:?}");
-            let keeps = |idle: &Idle| idle.ends(&KEEP) > Some(now);
+            let keeps = |idle: &mut Idle| idle.ends(&KEEP) > Some(now);
             let mut gone = stack.take_unless(&KEEP, keeps);
             assert_eq!(sinces(&gone, began), taken, "{idle:?}");
             let kept = idle.iter().filter(|idle| !taken.contains(idle));

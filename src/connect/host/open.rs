@@ -14,7 +14,7 @@ use crate::connect::sender::Sender;
 /// A connection for one request. Dropped with [`clean`](Self::clean), it goes to whoever is next.
 #[derive(Debug)]
 pub(in crate::connect) struct Open {
-    /// Until an h2 connection has been given the request.
+    /// Until it has been given the request; that of HTTP/1.1 comes back with the end of the response.
     pub(in crate::connect) sender: Option<Sender>,
     pub(in crate::connect) facts: Arc<Facts>,
     /// It has served others before.
@@ -52,6 +52,15 @@ impl Open {
         if self.idle_since.take().is_some() {
             self.host.totals.reused.one();
         }
+    }
+
+    /// Whether it takes a request, by a look at the connection itself.
+    pub(in crate::connect) fn is_ready(&mut self) -> bool {
+        let is_ready = self.sender.as_mut().is_some_and(Sender::is_ready);
+        if !is_ready && !self.facts.is_http2 {
+            self.host.totals.lost.one();
+        }
+        is_ready
     }
 
     /// The connection failed a request: nobody else should find it.

@@ -35,14 +35,18 @@ impl Host {
 
     /// Lets go of every idle connection that is closed, idle for too long, or too old.
     pub(super) fn reap_idle(&self, state: &mut State, now: Instant) {
-        let keeps = |idle: &Idle| self.keeps_idle(idle, now);
+        let keeps = |idle: &mut Idle| {
+            let is_closed = !idle.connection.is_alive();
+            self.keeps(is_closed, &idle.facts, Some(idle.since), now)
+        };
         let taken = state.idle.take_unless(&self.keep, keeps);
         state.let_go_of(taken);
     }
 
+    /// Whether one that somebody has found may be used by its age. He looks at the connection
+    /// itself.
     pub(super) fn keeps_idle(&self, idle: &Idle, now: Instant) -> bool {
-        let is_closed = idle.connection.sender.is_closed();
-        self.keeps(is_closed, &idle.facts, Some(idle.since), now)
+        self.keeps(false, &idle.facts, Some(idle.since), now)
     }
 
     /// Whether a connection may be used again; if not, why it goes is counted.

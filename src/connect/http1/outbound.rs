@@ -1,0 +1,129 @@
+//! A request on its way out, as far as its connection takes it.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes};
+use http_body::Body;
+use tokio::io::AsyncWrite;
+
+use super::super::failure::Broken;
+use super::super::outgoing::Outgoing;
+
+/// What is still to be written of a request.
+#[derive(Debug, Default)]
+pub(super) struct Outbound {
+    /// Its head, and after that the line before a chunk. It keeps its room for the next request.
+    text: Vec<u8>,
+    /// So much of it is written.
+    written: usize,
+    /// A piece of the payload.
+    piece: Bytes,
+    /// What follows the piece.
+    after: &'static [u8],
+    /// The rest of the payload, of which nothing was taken yet.
+    payload: Option<Outgoing>,
+    in_chunks: bool,
+    is_under_way: bool,
+}
+
+impl Outbound {
+    /// Where a head is to be put, before [`begin`](Self::begin).
+    pub(super) fn text(&mut self) -> &mut Vec<u8> {
+        self.text.clear();
+        &mut self.text
+    }
+
+    /// Begins with what is in the text.
+    pub(super) fn begin(&mut self, payload: Outgoing) {
+        self.written = 0;
+        self.in_chunks = payload.size_hint().exact().is_none();
+        self.payload = (!payload.is_end_stream()).then_some(payload);
+        self.is_under_way = true;
+    }
+
+    /// Whether something of it may not have been written.
+    pub(super) fn is_under_way(&self) -> bool {
+        self.is_under_way
+    }
+
+    /// Writes as much as there is and the stream takes.
+    pub(super) fn poll<S: AsyncWrite + Unpin>(
+        &mut self,
+        cx: &mut Context<'_>,
+        stream: &mut S,
+    ) -> Poll<Result<(), Broken>> {
+        while self.is_under_way {
+            ready!(self.poll_write(cx, stream)).map_err(Broken::Stream)?;
+            let Some(payload) = &mut self.payload else {
+                ready!(Pin::new(&mut *stream).poll_flush(cx)).map_err(Broken::Stream)?;
+                self.is_under_way = false;
+                if self.text.capacity() > KEPT {
+                    self.text = Vec::new();
+                }
+                break;
+            };
+            let Poll::Ready(frame) = Pin::new(payload).poll_frame(cx) else {
+                // Whoever waits for the rest shall have what there is.
+                ready!(Pin::new(&mut *stream).poll_flush(cx)).map_err(Broken::Stream)?;
+                return Poll::Pending;
+            };
+            let frame = frame.transpose().map_err(Broken::Payload)?;
+            self.next(frame.and_then(|frame| frame.into_data().ok()));
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Puts the next piece of the payload in order, or its end.
+    fn next(&mut self, piece: Option<Bytes>) {
+        let is_last = piece.is_none() || self.payload.as_ref().is_none_or(Body::is_end_stream);
+        self.text.clear();
+        self.written = 0;
+        self.piece = piece.unwrap_or_default();
+        if self.in_chunks {
+            // A chunk of nothing would be the last one (RFC 9112 §7.1).
+            if !self.piece.is_empty() {
+                self.text
+                    .extend_from_slice(format!("{:x}\r\n", self.piece.len()).as_bytes());
+            }
+            self.after = match (self.piece.is_empty(), is_last) {
+                (true, true) => b"0\r\n\r\n",
+                (true, false) => b"",
+                (false, true) => b"\r\n0\r\n\r\n",
+                (false, false) => b"\r\n",
+            };
+        }
+        if is_last {
+            self.payload = None;
+        }
+    }
+
+    fn poll_write<S: AsyncWrite + Unpin>(
+        &mut self,
+        cx: &mut Context<'_>,
+        stream: &mut S,
+    ) -> Poll<io::Result<()>> {
+        loop {
+            let text = self.text.get(self.written..).unwrap_or_default();
+            let parts = [text, &self.piece, self.after].map(IoSlice::new);
+            let mut count = match parts.iter().all(|part| part.is_empty()) {
+                true => return Poll::Ready(Ok(())),
+                false => ready!(Pin::new(&mut *stream).poll_write_vectored(cx, &parts))?,
+            };
+            if count == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            let of_text = count.min(text.len());
+            self.written += of_text;
+            count -= of_text;
+            let of_piece = count.min(self.piece.len());
+            self.piece.advance(of_piece);
+            count -= of_piece;
+            self.after = self.after.get(count..).unwrap_or_default();
+        }
+    }
+}
+
+/// Room for text that is kept from one request to the next.
+const KEPT: usize = 2 << 10;
