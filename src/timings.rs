@@ -117,8 +117,7 @@ pub struct Timings {
 
 impl Timings {
     /// Time spent waiting: for another call's dial to the same host, for a connection or an HTTP/2
-    /// stream where there are as many as may be, for an open connection to be done with the request
-    /// before, for a place among the calls of a
+    /// stream where there are as many as may be, for a place among the calls of a
     /// [`UrlFetchService`](crate::appengine::UrlFetchService), or for the roots to be loaded.
     pub fn queued(&self) -> Option<Duration> {
         self.queued.get()

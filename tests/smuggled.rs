@@ -201,9 +201,9 @@ async fn what_is_there_before_a_request_does_not_answer_it() {
     rounds(Way::TlsInTls, 2).await;
 }
 
-/// Here the driver of the connection runs beside whoever reads the body's end.
+/// Here another thread is told of it, beside whoever reads the body's end.
 #[tokio::test(flavor = "multi_thread")]
-async fn nor_does_it_while_another_thread_drives_the_connection() {
+async fn nor_does_it_while_another_thread_is_told_of_it() {
     rounds(Way::Https, 2).await;
     rounds(Way::Http, 5).await;
     rounds(Way::TlsInTls, 2).await;

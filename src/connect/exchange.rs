@@ -173,8 +173,8 @@ impl Lease {
                 });
             }
             Ok(Err((error, payload))) => {
-                // An error of hyper's is the end of an HTTP/1.1 connection: what was not written
-                // by now never will be. On h2 other streams are counted too.
+                // An HTTP/1.1 connection goes with its request: what was not written by now never
+                // will be. On h2 other streams are counted too.
                 let sent = facts.is_http2 || facts.traffic.written() > before.written;
                 let how = Circumstances {
                     handed_back: payload.is_some(),

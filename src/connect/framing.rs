@@ -1,8 +1,8 @@
 //! Is it beyond doubt where a reply's body ends? (RFC 9112 §6.) Two readers that disagree
 //! on that can be made to see two different replies.
 //!
-//! Most of what is malformed hyper, httparse and h2 refuse. What they take is refused here, or let
-//! be, as no other reader is led to another body by it:
+//! Most of what is malformed httparse and h2 refuse, and `http1` of a body in chunks. What they take
+//! is refused here, or let be, as no other reader is led to another body by it:
 //!
 //! | they take | here |
 //! |---|---|
@@ -10,8 +10,8 @@
 //! | a Transfer-Encoding that is not one `chunked` (§6.1, §7) | refused |
 //! | Transfer-Encoding from HTTP/1.0, where the status has no body (§6.1) | refused |
 //! | a 101 that nobody asked for (RFC 9110 §7.8) | refused; h2 passes over it, switching nothing |
-//! | interim responses without end (RFC 9110 §15.2) | refused after 8, by `interim` and by `frames` |
-//! | bytes between two responses (§6.3) | the connection is given up, by hyper and by `stream` |
+//! | interim responses without end (RFC 9110 §15.2) | refused after 8, by `http1` and by `frames` |
+//! | bytes between two responses (§6.3) | the connection is given up, by `http1` |
 //! | LF alone at the end of a line of the head (§2.2) | let be: a recipient may, and many do so |
 //! | blank lines before the status line | let be on a new connection; between responses, refused |
 //! | a status line without a reason, or the space before it (§4) | let be: a client ignores it |

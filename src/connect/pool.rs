@@ -307,7 +307,7 @@ const MIN_SWEEP: usize = 64;
 /// Time between two sweeps where idle connections are hardly kept at all.
 const MIN_SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How often somebody who waits for a stream looks whether the peer allows more by now: hyper tells
+/// How often somebody who waits for a stream looks whether the peer allows more by now: h2 tells
 /// nobody. Streams that end are told at once.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
@@ -395,14 +395,8 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::AddressRefused, "{error}");
         }
         let asked = wanted(Asker::Caller);
-        let lease = match pool.checkout(&connector, &asked, Choice::Any).unwrap() {
-            Checkout::Ready(lease) => lease,
-            // Its driver has not been polled yet.
-            Checkout::Waits(way) => {
-                let mut timings = Timings::default();
-                let waiting = Pool::wait(way, &connector, asked, Choice::Any, &mut timings);
-                waiting.await.unwrap()
-            }
+        let Checkout::Ready(lease) = pool.checkout(&connector, &asked, Choice::Any).unwrap() else {
+            panic!("it is there, and nobody has it");
         };
         assert!(lease.is_reused());
         assert!(!matches!(

@@ -22,7 +22,7 @@ pub(super) enum Tally {
 
 impl Tally {
     /// Of a request that is about to be sent over HTTP/1.1. All of the request before has been
-    /// written by then: hyper takes no other earlier.
+    /// written by then.
     pub(super) fn http1(traffic: &Traffic) -> Self {
         Self::Http1 {
             read: traffic.read(),
