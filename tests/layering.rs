@@ -73,6 +73,7 @@ const ROOMS: &[&str] = &[
     "connect/asker",
     "connect/per_host",
     "connect/proxy",
+    "connect/bypass",
     "connect/denied",
     "connect/origin",
     // From a socket to a judged peer.
@@ -172,6 +173,7 @@ const DECISIONS: &[&str] = &[
     "connect/http1/head",
     "connect/http1/fault",
     "connect/frames",
+    "connect/bypass",
     "connect/denied",
     "connect/framing",
     "connect/guard",

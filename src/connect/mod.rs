@@ -27,6 +27,7 @@ pub(crate) use wanted::{Connected, Wanted};
 mod alive;
 mod asker;
 mod blocking;
+mod bypass;
 mod denied;
 mod dial;
 mod exchange;

@@ -44,6 +44,21 @@ impl Net {
         (length <= width && net.is_bare()).then(|| net.to_canonical())
     }
 
+    /// The same of an address with bits behind the prefix, as lists of proxies have them.
+    pub(super) fn around(text: &str) -> Option<Self> {
+        let Some((address, length)) = text.split_once('/') else {
+            return Some(Self::of(text.parse().ok()?));
+        };
+        let (first, length) = (address.parse().ok()?, length.parse().ok()?);
+        (length <= width(first)).then_some(Self { first, length })
+    }
+
+    /// One address.
+    pub(super) fn of(first: IpAddr) -> Self {
+        let length = width(first);
+        Self { first, length }
+    }
+
     pub(super) fn contains(self, address: IpAddr) -> bool {
         let differing = bits(self.first) ^ bits(address);
         self.first.is_ipv4() == address.is_ipv4()
