@@ -322,6 +322,21 @@ mod tests {
         }
     }
 
+    /// What is there before the request is no answer to it, on a new connection either.
+    #[tokio::test]
+    async fn a_server_that_speaks_first_is_not_heard() {
+        for (reply, _) in REPLIES {
+            let (client, mut server) = duplex(4096);
+            server.write_all(reply.as_bytes()).await.unwrap();
+            let failed = send(client).await.unwrap_err();
+            assert_eq!(failed.error.kind(), ErrorKind::MalformedReply, "{reply:?}");
+            assert!(!failed.error.request_was_sent(), "{reply:?}");
+            let mut sent = Vec::new();
+            server.read_to_end(&mut sent).await.unwrap();
+            assert_eq!(sent, b"", "{reply:?}");
+        }
+    }
+
     /// Nor does it matter in what pieces the bytes come.
     #[tokio::test]
     async fn a_reply_that_comes_byte_by_byte_is_the_same() {

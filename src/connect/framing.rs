@@ -122,6 +122,7 @@ pub(crate) enum Doubt {
     UnaskedCoding,
     CodingBefore11,
     Length,
+    Unasked,
     EndlessInterim,
 }
 
@@ -146,6 +147,7 @@ impl fmt::Display for Doubt {
                 "the reply is HTTP/1.0 and has a Transfer-Encoding, which came with 1.1",
             ),
             Self::Length => f.write_str("the reply's Content-Length is no number, or several"),
+            Self::Unasked => f.write_str("the server spoke before it was asked"),
             Self::EndlessInterim => write!(
                 f,
                 "the server sent more than {} interim (1xx) responses",

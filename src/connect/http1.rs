@@ -1,7 +1,7 @@
 //! HTTP/1.1 on one connection (RFC 9112): one request, its response, and then the next.
 //!
 //! Nothing drives it but whoever has the request: no task and no channel is between. Between two
-//! requests nobody looks at it, and what comes then is seen before the next one is written.
+//! requests it has [a watch](Http1::watch), and is looked at before the next one is written.
 
 use std::fmt;
 use std::future::Future;
@@ -82,7 +82,8 @@ impl Http1 {
     /// Whether nothing has come since the response before, not even an end: bytes are no answer to a
     /// request that follows (RFC 9112 §6.3), and after an end there will be none.
     ///
-    /// It looks at the socket itself.
+    /// It looks at the socket itself, as tokio does so only when the system has told its driver of
+    /// news. That may be late: by then the bytes would be read as the answer.
     pub(super) fn is_silent(&mut self) -> bool {
         self.read.is_empty() && self.stream.is_silent()
     }
@@ -183,8 +184,14 @@ impl Http1 {
     /// its peer takes as fast as it comes shall not keep us from his answer.
     fn poll_both(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, Broken>> {
         let filled = self.poll_fill(cx).map_err(Broken::Stream);
-        if filled.is_ready() || !self.outbound.is_under_way() {
+        if !self.outbound.is_under_way() {
             return filled;
+        }
+        if let Poll::Ready(read) = filled {
+            return Poll::Ready(match read {
+                Ok(1..) if !self.outbound.has_begun() => Err(Broken::Doubt(Doubt::Unasked)),
+                read => read,
+            });
         }
         match ready!(self.outbound.poll(cx, &mut self.stream)) {
             Ok(()) => Poll::Pending,
@@ -208,7 +215,7 @@ impl Http1 {
             return Ok(None);
         };
         while let Some(head) = heads.take(&mut self.read).map_err(Broken::Http1)? {
-            // It is told from the others, as it is the last that HTTP has to say (RFC 9110 §15.2.2).
+            // After a 101 it is not HTTP any more (RFC 9110 §15.2.2).
             if head.status.is_informational() && head.status != 101 {
                 *interim += 1;
                 if *interim > limits::INTERIM_RESPONSES {

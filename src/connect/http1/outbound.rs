@@ -25,7 +25,17 @@ pub(super) struct Outbound {
     /// The rest of the payload, of which nothing was taken yet.
     payload: Option<Outgoing>,
     in_chunks: bool,
-    is_under_way: bool,
+    at: At,
+}
+
+/// How far it has come.
+#[derive(Debug, Default, PartialEq, Eq)]
+enum At {
+    Nothing,
+    /// Something of it may have been written.
+    Begun,
+    #[default]
+    Over,
 }
 
 impl Outbound {
@@ -40,12 +50,17 @@ impl Outbound {
         self.written = 0;
         self.in_chunks = payload.size_hint().exact().is_none();
         self.payload = (!payload.is_end_stream()).then_some(payload);
-        self.is_under_way = true;
+        self.at = At::Nothing;
+    }
+
+    /// Whether something of it may have been written.
+    pub(super) fn has_begun(&self) -> bool {
+        self.at != At::Nothing
     }
 
     /// Whether something of it may not have been written.
     pub(super) fn is_under_way(&self) -> bool {
-        self.is_under_way
+        self.at != At::Over
     }
 
     /// Writes as much as there is and the stream takes.
@@ -54,11 +69,11 @@ impl Outbound {
         cx: &mut Context<'_>,
         stream: &mut S,
     ) -> Poll<Result<(), Broken>> {
-        while self.is_under_way {
+        while self.is_under_way() {
             ready!(self.poll_write(cx, stream)).map_err(Broken::Stream)?;
             let Some(payload) = &mut self.payload else {
                 ready!(Pin::new(&mut *stream).poll_flush(cx)).map_err(Broken::Stream)?;
-                self.is_under_way = false;
+                self.at = At::Over;
                 if self.text.capacity() > KEPT {
                     self.text = Vec::new();
                 }
@@ -114,6 +129,7 @@ impl Outbound {
             if count == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
+            self.at = At::Begun;
             let of_text = count.min(text.len());
             self.written += of_text;
             count -= of_text;
