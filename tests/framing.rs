@@ -355,15 +355,14 @@ async fn chunks_are_chunks_or_refused() {
             Stay,
             body(200, "hello"),
         ),
-        // hyper forgives these; no two readers see two bodies in them.
+        // These are forgiven; no two readers see two bodies in them.
         ("5 \t\r\nhello\r\n0 \r\n\r\n", Stay, body(200, "hello")),
         ("5;\0\r\nhello\r\n0\r\n\r\n", Stay, body(200, "hello")),
-        // To one the trailers end at CRLF twice, to another at LF and CRLF: the response between is
-        // nobody's either way.
+        // To one the trailers end at CRLF twice, to another at LF and CRLF.
         (
             "5\r\nhello\r\n0\r\nx: y\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\npoison",
             Stay,
-            body(200, "hello"),
+            Err(MalformedReply),
         ),
         // RFC 9110 §6.5.1: in trailers a length is none.
         (
@@ -556,9 +555,9 @@ async fn a_head_without_end_is_given_up() {
     .await;
 }
 
-/// A chunk's size may have any number of zeros before it, and none of them takes room.
+/// A chunk's size may have zeros before it and white space behind, and not for ever.
 #[tokio::test]
-async fn a_chunk_that_never_begins_ends_with_the_deadline() {
+async fn a_chunk_that_never_begins_is_none() {
     in_time(async {
         for then in ["0", " "] {
             let server = Server::start("https", Some("http/1.1"), move |mut talk| async move {
@@ -568,10 +567,9 @@ async fn a_chunk_that_never_begins_ends_with_the_deadline() {
                 while talk.say(then.repeat(4096)).await.is_ok() {}
             })
             .await;
-            let request = client().fetch(server.url("/"));
-            let response = request.deadline(Duration::from_secs(1)).await.unwrap();
+            let response = client().fetch(server.url("/")).await.unwrap();
             let error = response.bytes().await.unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Deadline);
+            assert_eq!(error.kind(), MalformedReply, "{then:?}");
         }
     })
     .await;

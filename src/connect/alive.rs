@@ -10,7 +10,7 @@ use std::time::Duration;
 use h2::{Ping, PingPong};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::farewell::HeldByMany;
+use super::farewell::Held;
 use super::keep;
 use super::stream::Traffic;
 use crate::limits::{Clock, Deadline};
@@ -19,7 +19,7 @@ pub(super) struct Alive {
     times: keep::Ping,
     pings: PingPong,
     traffic: Arc<Traffic>,
-    held: Weak<HeldByMany>,
+    held: Weak<Held>,
     /// How much the peer had sent when it was last looked at, and since when there has been no more.
     read: u64,
     silent_since: Instant,
@@ -34,7 +34,7 @@ impl Alive {
         times: keep::Ping,
         pings: PingPong,
         traffic: &Arc<Traffic>,
-        held: &Arc<HeldByMany>,
+        held: &Arc<Held>,
     ) -> Self {
         let now = Instant::now();
         Self {
@@ -112,7 +112,7 @@ mod tests {
             let (_sender, mut connection) = h2::client::handshake(client).await.unwrap();
             let pings = connection.ping_pong().unwrap();
             let traffic = Arc::default();
-            let held = Arc::new(HeldByMany::from(farewell::held().0));
+            let held = Arc::new(farewell::held().0);
             let times = keep::Ping {
                 interval: 2 * SECOND,
                 timeout: SECOND,

@@ -180,7 +180,9 @@ impl Lease {
                     handed_back: payload.is_some(),
                     // h2 fails a stream by GOAWAY only above the last one that the peer will
                     // process.
-                    unprocessed: is_refused(&error) || is_going_away(&error, self.open.reused),
+                    unprocessed: !sent
+                        || is_refused(&error)
+                        || is_going_away(&error, self.open.reused),
                     reused: self.open.reused,
                     answered: facts.traffic.read() > before.read,
                 };
@@ -240,12 +242,13 @@ impl Future for Sending {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
         let polled = match &mut *self {
-            Self::Http1(waiting) => {
-                let head = match waiting {
+            Self::Http1(sending) => {
+                let head = match sending {
                     Some(connection) => ready!(connection.poll_head(cx)),
+                    // It has been told how it ended, and is asked again.
                     None => Err(Broken::Http1(Fault::Ended)),
                 };
-                let body = waiting.take().map_or(Incoming::Ended, Incoming::Http1);
+                let body = sending.take().map_or(Incoming::Ended, Incoming::Http1);
                 head.map(|head| (head, body))
             }
             Self::Http2(sending) => match ready!(Pin::new(sending).poll(cx)) {
@@ -479,7 +482,7 @@ mod tests {
                 "x\r\n",
                 "hellohello",
                 "05;\t=\r\nhello\r\n000\r\n\r\n",
-                "5\r\nhello\r\n0\r\nx: y\n\r\n\r\n",
+                "5\r\nhello\r\n0\r\nx: y\nz: a\r\n\r\n",
                 "5\r\nhello\r\n0\r\nxy\r\n\r\n",
                 "fffffffffffffffff\r\n",
                 "5\r\nhello\r\n\r\n",

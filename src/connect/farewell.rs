@@ -1,4 +1,4 @@
-//! How a connection ends that nobody uses any more: it may say goodbye, and not for ever.
+//! How an h2 connection ends that nobody uses any more: it may say goodbye, and not for ever.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -11,30 +11,15 @@ use tokio::time::{Sleep, sleep};
 
 use crate::limits;
 
-/// Kept by whoever uses a connection.
+/// Kept by all who use a connection.
 #[derive(Debug)]
-pub(super) struct Held(
-    #[expect(dead_code, reason = "it is there to be dropped")] oneshot::Sender<Infallible>,
-);
-
-/// The same for a connection that many use.
-#[derive(Debug)]
-pub(super) struct HeldByMany {
-    _held: Held,
+pub(super) struct Held {
+    _driver: oneshot::Sender<Infallible>,
     /// No request is given to it any more.
     retired: AtomicBool,
 }
 
-impl From<Held> for HeldByMany {
-    fn from(held: Held) -> Self {
-        Self {
-            _held: held,
-            retired: AtomicBool::new(false),
-        }
-    }
-}
-
-impl HeldByMany {
+impl Held {
     pub(super) fn retire(&self) {
         self.retired.store(true, Ordering::Relaxed);
     }
@@ -49,7 +34,11 @@ pub(super) struct LetGo(oneshot::Receiver<Infallible>);
 
 pub(super) fn held() -> (Held, LetGo) {
     let (held, let_go) = oneshot::channel();
-    (Held(held), LetGo(let_go))
+    let held = Held {
+        _driver: held,
+        retired: AtomicBool::new(false),
+    };
+    (held, LetGo(let_go))
 }
 
 impl LetGo {

@@ -18,7 +18,7 @@
 //! | statuses from 600 to 999 (RFC 9110 §15) | let be: whoever asks sees the number |
 //! | Content-Length several times, and the same number (§6.3 item 5) | let be |
 //! | white space after a chunk's size; any byte but CR and LF in its extensions (§7.1) | let be |
-//! | trailers with a length (RFC 9110 §6.5.1), or with LF at a line's end | let be: nothing goes by them |
+//! | trailers with a length (RFC 9110 §6.5.1) | let be: nothing goes by them |
 //! | pseudo-fields in the trailers of h2 (RFC 9113 §8.1) | let be: the codec drops them |
 //!
 //! They refuse what the RFC would have us take: obs-fold (§5.2), which is as well, and HTTP/1.2
@@ -82,7 +82,7 @@ fn is_chunked(head: &Parts) -> Result<bool, Doubt> {
         // §6.1: a server that sends both is out of step, or an attack.
         (Some(_), _) if head.headers.contains_key(CONTENT_LENGTH) => Err(Doubt::LengthAndCoding),
         (Some(coding), None) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => Ok(true),
-        // We send no TE, so nothing but chunked may be applied (§7.4).
+        // No TE of ours names a coding, so nothing but chunked may be applied (§7.4).
         (Some(_), _) => Err(Doubt::UnaskedCoding),
     }
 }

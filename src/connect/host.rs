@@ -310,10 +310,8 @@ impl Host {
         connection: Option<Box<Http1>>,
         idle_since: Option<Instant>,
     ) {
-        if let Some(connection) = &connection {
-            // Before the state is locked, as it may wake at once.
-            connection.watch(self.watch.of(self));
-        }
+        // Before the state is locked, as it may wake at once.
+        let connection = connection.filter(|connection| connection.watch(self.watch.of(self)));
         let now = Instant::now();
         let since = idle_since.unwrap_or(now);
         let mut state = self.state();
@@ -375,7 +373,7 @@ impl Host {
         Waits(self)
     }
 
-    pub(super) fn connections(&self) -> Connections {
+    pub(super) fn connections(self: &Arc<Self>) -> Connections {
         let (mut state, now) = (self.state(), Instant::now());
         self.reap_all(&mut state, now);
         Connections {
@@ -460,7 +458,7 @@ mod tests {
         let (held, let_go) = farewell::held();
         let mut bound = Box::pin(let_go.bound(pending::<()>()));
         let seen = Seen::when_woken(&host, |cx| bound.as_mut().poll(cx));
-        host.state().shared.as_mut().unwrap().connection.held = Arc::new(held.into());
+        host.state().shared.as_mut().unwrap().connection.held = Arc::new(held);
         host.retire(&facts);
         assert!(seen.unlocked.load(Ordering::Relaxed), "h2");
     }

@@ -88,16 +88,10 @@ impl Http1 {
         self.read.is_empty() && self.stream.is_silent()
     }
 
-    /// The same, and that its runtime is there still.
-    pub(super) fn is_alive(&mut self) -> bool {
-        let mut context = Context::from_waker(Waker::noop());
-        let readable = self.stream.poll_readable(&mut context);
-        !matches!(readable, Poll::Ready(Err(_))) && self.is_silent()
-    }
-
-    /// Has this woken when something comes, be it an end, while nobody uses the connection.
-    pub(super) fn watch(&self, waker: &Waker) {
-        let _ = self.stream.poll_readable(&mut Context::from_waker(waker));
+    /// Has this woken when something comes, be it an end, until somebody uses the connection. It is
+    /// of no use any more if that is known already, or its runtime is gone.
+    pub(super) fn watch(&self, waker: &Waker) -> bool {
+        self.stream.watch(waker)
     }
 
     /// Where the head of the next request is to be put.
@@ -161,7 +155,7 @@ impl Http1 {
     /// Whether the next request may follow. If not all of this one was written, it would wait for the
     /// end of it (RFC 9112 §9.5).
     pub(super) fn is_reusable(&self) -> bool {
-        self.has_ended() && !self.is_last && !self.outbound.is_under_way() && self.read.is_empty()
+        self.has_ended() && !self.is_last && self.outbound.is_over() && self.read.is_empty()
     }
 
     /// What is still to come of the body.
@@ -282,7 +276,7 @@ impl Http1 {
 /// It says goodbye, if its peer is to believe that it has ended, and if there is room for that.
 impl Drop for Http1 {
     fn drop(&mut self) {
-        if !self.outbound.is_under_way() {
+        if self.outbound.is_over() {
             let mut context = Context::from_waker(Waker::noop());
             let _ = Pin::new(&mut self.stream).poll_shutdown(&mut context);
         }

@@ -20,7 +20,7 @@ use http_body::Body as _;
 use super::Stream;
 use super::alive::Alive;
 use super::facts::Facts;
-use super::farewell::{self, HeldByMany};
+use super::farewell::{self, Held};
 use super::incoming::Received;
 use super::keep::Ping;
 use super::outgoing::Outgoing;
@@ -32,7 +32,7 @@ pub(super) struct Http2 {
     sender: SendRequest<Bytes>,
     /// For whoever has a request on it. Gone with the last of them, what drives it has
     /// [`limits::FAREWELL`] to end.
-    pub(super) held: Arc<HeldByMany>,
+    pub(super) held: Arc<Held>,
 }
 
 impl Http2 {
@@ -53,7 +53,7 @@ impl Http2 {
             .handshake(stream)
             .await?;
         let (held, let_go) = farewell::held();
-        let held = Arc::new(HeldByMany::from(held));
+        let held = Arc::new(held);
         let mut alive = ping
             .zip(connection.ping_pong())
             .map(|(ping, pings)| Alive::new(ping, pings, &facts.traffic, &held));

@@ -1,7 +1,7 @@
 //! Which open connection may serve this request.
 //!
-//! A connection belongs to the runtime that drives it: were it handed to another, whoever waits on
-//! it would hang for as long as its own runtime is parked. So the runtime's id is part of the key,
+//! A connection belongs to the runtime that tells of its socket's news: were it handed to another,
+//! whoever waits on it would hang for as long as its own runtime is parked. So the runtime's id is part of the key,
 //! and nothing here waits for another runtime or runs in the background.
 
 use std::collections::{BTreeMap, HashMap};
@@ -315,7 +315,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 mod tests {
     use std::sync::LazyLock;
 
-    use tokio::io::AsyncReadExt;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::{TcpListener, TcpStream};
 
     use super::super::{
@@ -356,6 +356,25 @@ mod tests {
             servers.push(server.into_std().unwrap());
         }
         assert!(pool.len() <= MIN_SWEEP);
+    }
+
+    /// Nobody asks for one, and nobody counts them.
+    #[tokio::test]
+    async fn an_idle_connection_goes_when_its_server_closes_it() {
+        let pool = Pool::new(Keep::default());
+        let mut servers = Vec::new();
+        for _ in 0..4 {
+            let (server, _) = pool.idle_connection("one.example").await;
+            servers.push(server);
+        }
+        for closed in 1..=4 {
+            let mut server = servers.pop().unwrap();
+            server.shutdown().await.unwrap();
+            let gone = tokio::time::timeout(limits::DEADLINE, server.read_u8()).await;
+            let gone = gone.expect("it stays").unwrap_err();
+            assert_eq!(gone.kind(), std::io::ErrorKind::UnexpectedEof);
+            assert_eq!(pool.totals.lost.total(), closed);
+        }
     }
 
     #[tokio::test(start_paused = true)]
@@ -463,8 +482,8 @@ mod tests {
             let stream = Stream::plain(Transport::Plain(stream));
             let deadline = Deadline::start(limits::DEADLINE);
             let host = self.host(&target(name), Instant::now());
-            let Next::Dial(place) = host.next(Instant::now(), Choice::Any, true, false) else {
-                panic!("nothing is there");
+            let Next::Dial(place) = host.next(Instant::now(), Choice::NotIdle, true, false) else {
+                panic!("there is room");
             };
             let connected = Connected {
                 stream,

@@ -4,11 +4,10 @@
 /// How a request failed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Circumstances {
-    /// The request was given back: none of it was written.
+    /// The request was given back with its payload: none of it was written.
     pub(crate) handed_back: bool,
     /// h2 says that the stream was not processed: REFUSED_STREAM, or a GOAWAY below it, whatever
-    /// its code. Or it was not begun on a used connection, where the server had spoken or left
-    /// before.
+    /// its code. Or none of it was written to an HTTP/1.1 connection.
     pub(crate) unprocessed: bool,
     /// The connection had served a request before: its server may have closed it as idle.
     pub(crate) reused: bool,

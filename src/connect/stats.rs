@@ -28,8 +28,8 @@ pub struct PoolStats {
     pub replayed: u64,
     /// Connections closed because they had been without a request for too long, or were too old.
     pub expired: u64,
-    /// Connections that we would have used again and could not: closed by their server when they
-    /// were looked at between two requests or, over HTTP/2, at any time, or silent for too long.
+    /// Connections that we would have used again and could not: closed by their server between two
+    /// requests or, over HTTP/2, at any time; spoken on out of turn; or silent for too long.
     pub lost: u64,
     /// Connections closed after a request because enough were idle.
     pub surplus: u64,

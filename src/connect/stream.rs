@@ -5,13 +5,14 @@ use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::net::TcpStream;
 
 use super::frames::Frames;
 use super::framing::Doubt;
-use super::transport::{Io, Transport};
+use super::transport::{self, Io, Transport};
 use crate::tls::TlsStream;
 
 /// A connection's stream.
@@ -120,14 +121,41 @@ impl Stream {
     ///
     /// If the runtime is gone that it belongs to.
     pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let socket = match &self.kind {
+        match self.awaited() {
+            Some(socket) => socket.poll_read_ready(cx),
+            None => Poll::Ready(Ok(())),
+        }
+    }
+
+    /// Has this woken when there is something to read, if that can be known. It is not, and `false`,
+    /// if something is there already, or its runtime is gone.
+    pub(super) fn watch(&self, waker: &Waker) -> bool {
+        let mut context = Context::from_waker(waker);
+        let Some(socket) = self.awaited() else {
+            return true;
+        };
+        for _ in 0..2 {
+            match socket.poll_read_ready(&mut context) {
+                Poll::Pending => return true,
+                Poll::Ready(Err(_)) => return false,
+                // What there was to read may have been read past tokio: it is told so.
+                Poll::Ready(Ok(())) => {
+                    let waiting = socket.try_io(Interest::READABLE, || transport::peek(socket));
+                    if !waiting.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
+                        return false;
+                    }
+                }
+            }
+        }
+        true
+    }
+
+    /// The socket, if there is nothing to read unless more comes from there.
+    fn awaited(&self) -> Option<&TcpStream> {
+        match &self.kind {
             Kind::Plain(Transport::Plain(socket)) => Some(socket),
             Kind::Plain(Transport::Tunnel(_)) => None,
             Kind::Tls(stream) => stream.awaited(),
-        };
-        match socket {
-            Some(socket) => socket.poll_read_ready(cx),
-            None => Poll::Ready(Ok(())),
         }
     }
 

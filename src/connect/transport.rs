@@ -29,9 +29,13 @@ pub(crate) trait Io: AsyncRead + AsyncWrite + Send + Sync + Unpin {
 
 impl Io for TcpStream {
     fn is_silent(&mut self) -> bool {
-        let waiting = SockRef::from(&*self).peek(&mut [MaybeUninit::uninit()]);
-        waiting.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+        peek(self).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
+}
+
+/// Whether a byte, or an end, waits on the socket itself.
+pub(super) fn peek(socket: &TcpStream) -> io::Result<usize> {
+    SockRef::from(socket).peek(&mut [MaybeUninit::uninit()])
 }
 
 impl Io for Transport {

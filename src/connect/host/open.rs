@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::Host;
 use crate::connect::facts::Facts;
-use crate::connect::farewell::HeldByMany;
+use crate::connect::farewell::Held;
 use crate::connect::sender::Sender;
 
 /// A connection for one request. Dropped with [`clean`](Self::clean), it goes to whoever is next.
@@ -24,7 +24,7 @@ pub(in crate::connect) struct Open {
     /// Nothing of a request or of a response is on it.
     pub(in crate::connect) clean: bool,
     /// Of an h2 connection, beyond its sender.
-    pub(super) _held: Option<Arc<HeldByMany>>,
+    pub(super) _held: Option<Arc<Held>>,
     pub(super) host: Arc<Host>,
 }
 

@@ -1,5 +1,7 @@
 //! Which of the open connections are of no use any more.
 
+use std::sync::Arc;
+
 use tokio::time::Instant;
 
 use super::Host;
@@ -10,7 +12,7 @@ use crate::connect::facts::Facts;
 impl Host {
     /// Lets go of what is idle for too long, or too old, and of an h2 connection that is closed. One
     /// of HTTP/1.1 is looked at by whoever would use it.
-    pub(super) fn reap(&self, state: &mut State, now: Instant) {
+    pub(super) fn reap(self: &Arc<Self>, state: &mut State, now: Instant) {
         if state.idle.is_due(now) {
             self.reap_idle(state, now);
         }
@@ -18,7 +20,7 @@ impl Host {
     }
 
     /// The same, and of every idle connection that is closed.
-    pub(super) fn reap_all(&self, state: &mut State, now: Instant) {
+    pub(super) fn reap_all(self: &Arc<Self>, state: &mut State, now: Instant) {
         self.reap_idle(state, now);
         self.reap_shared(state, now);
     }
@@ -34,10 +36,11 @@ impl Host {
     }
 
     /// Lets go of every idle connection that is closed, idle for too long, or too old.
-    pub(super) fn reap_idle(&self, state: &mut State, now: Instant) {
+    pub(super) fn reap_idle(self: &Arc<Self>, state: &mut State, now: Instant) {
+        let waker = self.watch.of(self);
         let keeps = |idle: &mut Idle| {
-            let is_closed = !idle.connection.is_alive();
-            self.keeps(is_closed, &idle.facts, Some(idle.since), now)
+            let is_open = idle.connection.is_silent() && idle.connection.watch(waker);
+            self.keeps(!is_open, &idle.facts, Some(idle.since), now)
         };
         let taken = state.idle.take_unless(&self.keep, keeps);
         state.let_go_of(taken);

@@ -11,8 +11,9 @@ use crate::limits;
 #[derive(Debug)]
 pub(super) struct Chunks {
     at: At,
-    /// Bytes of extensions until now: nobody needs them, and a server may never end them.
-    extensions: usize,
+    /// Bytes beside the sizes until now, such as extensions: nobody needs them, and a server may
+    /// never end them.
+    beside: usize,
     /// Bytes of trailers among which no end was found.
     looked_at: usize,
 }
@@ -49,7 +50,7 @@ impl Chunks {
     pub(super) fn new() -> Self {
         Self {
             at: At::Size(None),
-            extensions: 0,
+            beside: 0,
             looked_at: 0,
         }
     }
@@ -101,6 +102,7 @@ impl Chunks {
     fn after(&mut self, byte: u8) -> Result<At, Fault> {
         let malformed = |why| Err(Fault::Malformed(why));
         Ok(match (self.at, byte) {
+            (At::Size(Some(0)), b'0') => self.beside(At::Size(Some(0)))?,
             (At::Size(size), _) if byte.is_ascii_hexdigit() => {
                 let digit = char::from(byte).to_digit(16).map_or(0, u64::from);
                 let more = size.unwrap_or(0).checked_mul(16);
@@ -109,7 +111,9 @@ impl Chunks {
                     None => return malformed("a chunk's size is too large to be one"),
                 }
             }
-            (At::Size(Some(size)) | At::AfterSize(size), b'\t' | b' ') => At::AfterSize(size),
+            (At::Size(Some(size)) | At::AfterSize(size), b'\t' | b' ') => {
+                self.beside(At::AfterSize(size))?
+            }
             (At::Size(Some(size)) | At::AfterSize(size), b';') => At::Extension(size),
             (At::Size(Some(size)) | At::AfterSize(size) | At::Extension(size), b'\r') => {
                 At::SizeLf(size)
@@ -117,13 +121,7 @@ impl Chunks {
             (At::Size(_) | At::AfterSize(_), _) => return malformed("a chunk's size is no number"),
             // Taken for the end of the line by one reader, and by another not, it hides a chunk.
             (At::Extension(_), b'\n') => return malformed("a chunk's extension has a bare LF"),
-            (At::Extension(size), _) => {
-                self.extensions += 1;
-                if self.extensions > limits::CHUNK_EXTENSIONS {
-                    return malformed("the extensions of the chunks do not end");
-                }
-                At::Extension(size)
-            }
+            (At::Extension(size), _) => self.beside(At::Extension(size))?,
             (At::SizeLf(0), b'\n') => At::Trailers,
             (At::SizeLf(size), b'\n') => At::Data(size),
             (At::DataCr, b'\r') => At::DataLf,
@@ -132,6 +130,16 @@ impl Chunks {
             (At::DataCr | At::DataLf, _) => return malformed("a chunk is longer than its size"),
             (at @ (At::Data(_) | At::Trailers | At::End), _) => at,
         })
+    }
+
+    fn beside(&mut self, at: At) -> Result<At, Fault> {
+        self.beside += 1;
+        match self.beside <= limits::CHUNK_EXTENSIONS {
+            true => Ok(at),
+            false => Err(Fault::Malformed(
+                "what stands beside the chunks does not end",
+            )),
+        }
     }
 
     /// What stands between the last chunk and the end, which may be as large as a head.
@@ -146,7 +154,17 @@ impl Chunks {
             self.looked_at = (read.len() + 1).saturating_sub(END.len());
             return Ok(Piece::Nothing);
         };
-        let trailers = head::fields(&read.split_to(end).freeze())?;
+        let block = read.split_to(end).freeze();
+        // To a reader for whom it ends a line, two of them end the trailers.
+        if block
+            .split(|byte| *byte == b'\n')
+            .rev()
+            .skip(1)
+            .any(|line| !line.ends_with(b"\r"))
+        {
+            return Err(Fault::Malformed("the trailers have a bare LF"));
+        }
+        let trailers = head::fields(&block)?;
         self.at = At::End;
         Ok(Piece::Trailers(trailers))
     }
@@ -206,7 +224,7 @@ mod tests {
             ),
             ("1 \r\nx\r\n0\t \r\n\r\n", "x", 0),
             ("1 ;y\r\nx\r\n0\r\nx: y\r\nz: \r\n\r\n", "x", 2),
-            ("0\r\nx: y\nz: a\r\n\r\n", "", 2),
+            ("0\r\nx: y\r\nz: a\r\n\r\n", "", 2),
         ] {
             for rest in ["", "HTTP/1.1 200 OK\r\n\r\n", "\r\n", "0\r\n\r\n"] {
                 let (data, trailers, left) = read([body, rest].concat().as_bytes()).unwrap();
@@ -249,6 +267,9 @@ mod tests {
             "fffffffffffffffff\r\n",
             "10000000000000000\r\n",
             "0\r\nno field\r\n\r\n",
+            "0\r\nx: y\nz: a\r\n\r\n",
+            "0\r\n\nHTTP/1.1 200 OK\r\n\r\n",
+            "0\r\nx: y\n\nHTTP/1.1 200 OK\r\n\r\n",
             "0\r\nx : y\r\n\r\n",
             "0\r\nx: y\r\n z\r\n\r\n",
             "0\r\n: y\r\n\r\n",
@@ -283,6 +304,15 @@ mod tests {
         assert_eq!(chunks(most / 8, 8), Ok(8));
         assert!(chunks(most + 1, 1).unwrap_err().is_malformed());
         assert!(chunks(most / 8 + 1, 8).unwrap_err().is_malformed());
+        for byte in ["0", " "] {
+            let sized = |count: usize| match byte {
+                "0" => byte.repeat(count + 1) + "1\r\nx\r\n0\r\n\r\n",
+                _ => "1".to_owned() + &byte.repeat(count) + "\r\nx\r\n0\r\n\r\n",
+            };
+            assert!(read_in(sized(most).as_bytes(), 1_000).is_ok(), "{byte:?}");
+            let fault = read_in(sized(most + 1).as_bytes(), 1_000).unwrap_err();
+            assert!(fault.is_malformed(), "{byte:?}");
+        }
         let head = limits::RESPONSE_HEAD as usize;
         for (length, passes) in [(head, true), (head + 1, false), (2 * head, false)] {
             let value = "y".repeat(length - "x: \r\n\r\n".len());

@@ -161,8 +161,14 @@ impl Place {
 pub(super) fn fields(block: &Bytes) -> Result<HeaderMap, Fault> {
     let mut fields = [httparse::EMPTY_HEADER; limits::RESPONSE_FIELDS];
     let parsed = httparse::parse_headers(block, &mut fields).map_err(Fault::Head)?;
-    let Status::Complete((_, fields)) = parsed else {
-        return Err(Fault::Malformed("the trailers have no end"));
+    let fields = match parsed {
+        Status::Complete((length, fields)) if length == block.len() => fields,
+        // An end that another reader does not see would hide what follows.
+        _ => {
+            return Err(Fault::Malformed(
+                "the trailers do not end where they should",
+            ));
+        }
     };
     let mut headers = HeaderMap::with_capacity(fields.len());
     for Header { name, value } in fields {

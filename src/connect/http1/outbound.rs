@@ -10,6 +10,7 @@ use tokio::io::AsyncWrite;
 
 use super::super::failure::Broken;
 use super::super::outgoing::Outgoing;
+use crate::error::Error;
 
 /// What is still to be written of a request.
 #[derive(Debug, Default)]
@@ -34,6 +35,8 @@ enum At {
     Nothing,
     /// Something of it may have been written.
     Begun,
+    /// The stream takes no more.
+    Failed,
     #[default]
     Over,
 }
@@ -58,9 +61,14 @@ impl Outbound {
         self.at != At::Nothing
     }
 
-    /// Whether something of it may not have been written.
+    /// Whether there is something to write.
     pub(super) fn is_under_way(&self) -> bool {
-        self.at != At::Over
+        matches!(self.at, At::Nothing | At::Begun)
+    }
+
+    /// Whether all of it was written.
+    pub(super) fn is_over(&self) -> bool {
+        self.at == At::Over
     }
 
     /// Writes as much as there is and the stream takes.
@@ -70,33 +78,50 @@ impl Outbound {
         stream: &mut S,
     ) -> Poll<Result<(), Broken>> {
         while self.is_under_way() {
-            ready!(self.poll_write(cx, stream)).map_err(Broken::Stream)?;
-            let Some(payload) = &mut self.payload else {
-                ready!(Pin::new(&mut *stream).poll_flush(cx)).map_err(Broken::Stream)?;
-                self.at = At::Over;
-                if self.text.capacity() > KEPT {
-                    self.text = Vec::new();
-                }
-                break;
+            // Before the head is written, so that the two go out as one if it is there.
+            let is_there = self.poll_piece(cx).map_err(Broken::Payload)?.is_ready();
+            let written = ready!(self.poll_write(cx, stream));
+            let flushed = match written {
+                Ok(()) if is_there && self.payload.is_some() => continue,
+                Ok(()) => ready!(Pin::new(&mut *stream).poll_flush(cx)),
+                error => error,
             };
-            let Poll::Ready(frame) = Pin::new(payload).poll_frame(cx) else {
-                // Whoever waits for the rest shall have what there is.
-                ready!(Pin::new(&mut *stream).poll_flush(cx)).map_err(Broken::Stream)?;
+            if let Err(error) = flushed {
+                self.at = At::Failed;
+                return Poll::Ready(Err(Broken::Stream(error)));
+            }
+            // Whoever waits for the rest has what there is.
+            if !is_there {
                 return Poll::Pending;
-            };
-            let frame = frame.transpose().map_err(Broken::Payload)?;
-            self.next(frame.and_then(|frame| frame.into_data().ok()));
+            }
+            self.at = At::Over;
+            if self.text.capacity() > KEPT {
+                self.text = Vec::new();
+            }
         }
         Poll::Ready(Ok(()))
     }
 
-    /// Puts the next piece of the payload in order, or its end.
-    fn next(&mut self, piece: Option<Bytes>) {
-        let is_last = piece.is_none() || self.payload.as_ref().is_none_or(Body::is_end_stream);
-        self.text.clear();
-        self.written = 0;
+    /// Puts the next piece of the payload in order, or its end, if the one before is written.
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        let Some(payload) = &mut self.payload else {
+            return Poll::Ready(Ok(()));
+        };
+        if !self.piece.is_empty() || !self.after.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        let frame = ready!(Pin::new(&mut *payload).poll_frame(cx)).transpose()?;
+        let is_last = frame.is_none() || payload.is_end_stream();
+        let piece = frame.and_then(|frame| frame.into_data().ok());
         self.piece = piece.unwrap_or_default();
+        if is_last {
+            self.payload = None;
+        }
         if self.in_chunks {
+            if self.written == self.text.len() {
+                self.text.clear();
+                self.written = 0;
+            }
             // A chunk of nothing would be the last one (RFC 9112 §7.1).
             if !self.piece.is_empty() {
                 self.text
@@ -109,9 +134,7 @@ impl Outbound {
                 (false, false) => b"\r\n",
             };
         }
-        if is_last {
-            self.payload = None;
-        }
+        Poll::Ready(Ok(()))
     }
 
     fn poll_write<S: AsyncWrite + Unpin>(
