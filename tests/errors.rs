@@ -476,14 +476,11 @@ async fn provoke(lab: &Lab) -> Vec<Case> {
     ] {
         for scenario in [Scenario::Good, Scenario::GoodHttp1] {
             let payload = Payload::stream(Pieces(pieces.clone())).length(2);
-            let before = lab.received(scenario);
             let fetch = client.fetch(lab.url(scenario)).method(Method::POST);
             let error = whole(fetch.payload(payload)).await;
-            // Over HTTP/1.1 it may have failed before anything was written; over h2 one cannot
-            // know.
-            let sent = error.request_was_sent();
-            let is_http2 = scenario == Scenario::Good;
-            assert!(sent || (!is_http2 && lab.received(scenario) == before));
+            // Over HTTP/1.1 a payload whose first piece is wrong keeps its head from being written;
+            // over h2 one cannot know.
+            let sent = scenario == Scenario::Good || pieces != [Ok("abc")];
             case(
                 K::Payload,
                 error,

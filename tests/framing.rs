@@ -13,7 +13,6 @@
 mod script;
 
 use std::fmt::Write;
-use std::time::Duration;
 
 use script::{Server, Then, client, in_time, reply};
 use urlfetch::ErrorKind::{self, ConnectionClosed, MalformedReply, ResponseTooLarge};
