@@ -313,7 +313,9 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
     use std::sync::LazyLock;
+    use std::task::Poll;
 
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::{TcpListener, TcpStream};
@@ -375,6 +377,24 @@ mod tests {
             assert_eq!(gone.kind(), std::io::ErrorKind::UnexpectedEof);
             assert_eq!(pool.totals.lost.total(), closed);
         }
+    }
+
+    /// Outside of its workers a runtime wakes at once whoever has spent his budget.
+    #[test]
+    fn idle_connections_are_looked_at_by_whoever_has_spent_his_budget() {
+        use tokio::task::coop::poll_proceed;
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(async {
+            let pool = Pool::new(Keep::default());
+            let (_server, host) = pool.idle_connection("one.example").await;
+            let looking = poll_fn(|cx| {
+                while let Poll::Ready(budget) = poll_proceed(cx) {
+                    budget.made_progress();
+                }
+                Poll::Ready(host.connections())
+            });
+            assert_eq!(looking.await.idle, 1);
+        });
     }
 
     #[tokio::test(start_paused = true)]

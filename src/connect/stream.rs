@@ -1,14 +1,16 @@
 //! The stream that requests travel on: plain or TLS, with its bytes counted.
 
 use std::any::Any;
+use std::future::{Future, poll_fn};
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
 
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::task::unconstrained;
 
 use super::frames::Frames;
 use super::framing::Doubt;
@@ -135,7 +137,9 @@ impl Stream {
             return true;
         };
         for _ in 0..2 {
-            match socket.poll_read_ready(&mut context) {
+            // Where its budget is spent tokio may wake at once, and here a lock may be held.
+            let ready = unconstrained(poll_fn(|cx| socket.poll_read_ready(cx)));
+            match pin!(ready).poll(&mut context) {
                 Poll::Pending => return true,
                 Poll::Ready(Err(_)) => return false,
                 // What there was to read may have been read past tokio: it is told so.
