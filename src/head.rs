@@ -109,3 +109,85 @@ const ADDED: usize = 4;
 
 /// Methods whose meaning is in their payload (RFC 9110 §9.3, RFC 5789).
 const EXPECT_PAYLOAD: [Method; 3] = [Method::POST, Method::PUT, Method::PATCH];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What precedes the payload, but for what every request has.
+    fn written(method: &str, fields: &[(&str, &str)], length: Option<u64>) -> String {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            let name = HeaderName::try_from(*name).unwrap();
+            headers.append(name, value.parse().unwrap());
+        }
+        let head = Head {
+            method: &method.parse().unwrap(),
+            target: &Target::of("https://a.test:8443/p?q#f".parse().unwrap()),
+            headers: &headers,
+            user_agent: &HeaderValue::from_static("agent"),
+        };
+        let mut text = Vec::new();
+        head.over_http1(length, &mut text).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        let rest = text.strip_prefix(&format!("{method} /p?q HTTP/1.1\r\nhost: "));
+        let rest = rest.unwrap().strip_suffix("\r\n\r\n").unwrap();
+        let of_all = ["user-agent", "accept", "accept-encoding"];
+        let lines = rest.split("\r\n");
+        let own = lines.filter(|line| !of_all.iter().any(|name| line.starts_with(name)));
+        own.collect::<Vec<_>>().join("|")
+    }
+
+    #[test]
+    fn a_request_says_once_whom_it_is_for_and_where_it_ends() {
+        let host = "a.test:8443";
+        for (method, fields, length, expected) in [
+            ("GET", &[][..], Some(0), ""),
+            ("HEAD", &[], Some(0), ""),
+            ("DELETE", &[], Some(0), ""),
+            ("OPTIONS", &[], Some(0), ""),
+            ("POST", &[], Some(0), "|content-length: 0"),
+            ("PUT", &[], Some(0), "|content-length: 0"),
+            ("PATCH", &[], Some(0), "|content-length: 0"),
+            ("GET", &[], Some(5), "|content-length: 5"),
+            (
+                "POST",
+                &[],
+                Some(u64::MAX),
+                "|content-length: 18446744073709551615",
+            ),
+            ("GET", &[], None, "|transfer-encoding: chunked"),
+            ("POST", &[], None, "|transfer-encoding: chunked"),
+            (
+                "POST",
+                &[("content-length", "5")],
+                Some(5),
+                "|content-length: 5",
+            ),
+            (
+                "GET",
+                &[("content-length", "0")],
+                Some(0),
+                "|content-length: 0",
+            ),
+            (
+                "GET",
+                &[("x", "1"), ("y", ""), ("x", "2")],
+                Some(0),
+                "|x: 1|x: 2|y: ",
+            ),
+        ] {
+            let found = written(method, fields, length);
+            assert_eq!(
+                found,
+                format!("{host}{expected}"),
+                "{method} {fields:?} {length:?}"
+            );
+        }
+        let found = written("GET", &[("x", "1"), ("host", "b.test")], Some(0));
+        assert_eq!(found, "b.test|x: 1");
+        for name in ["user-agent", "accept", "accept-encoding"] {
+            assert_eq!(written("GET", &[(name, "mine")], Some(0)), host);
+        }
+    }
+}

@@ -266,7 +266,8 @@ impl Http1 {
         }
         let spare = self.read.capacity() - self.read.len();
         let count = ready!(pin!(self.stream.read_buf(&mut self.read)).poll(cx))?;
-        if count == spare {
+        // A large head makes a large buffer too.
+        if count == spare || self.read.len() > LEAST_ROOM {
             self.room = (2 * self.room).min(MOST_ROOM);
         }
         Poll::Ready(Ok(count))

@@ -166,3 +166,156 @@ impl Outbound {
 
 /// Room for text that is kept from one request to the next.
 const KEPT: usize = 2 << 10;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::future::poll_fn;
+
+    use futures_core::Stream;
+
+    use super::super::super::outgoing::Cause;
+    use super::*;
+
+    /// Pieces of a payload, between which it has to be waited for.
+    struct Pieces(VecDeque<Option<&'static str>>);
+
+    impl Pieces {
+        fn of(pieces: &[&'static str]) -> Pin<Box<Self>> {
+            let pieces = pieces.iter().flat_map(|piece| [None, Some(*piece)]);
+            Box::pin(Self(pieces.collect()))
+        }
+    }
+
+    impl Stream for Pieces {
+        type Item = Result<Bytes, Cause>;
+
+        fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+            match self.0.pop_front() {
+                None => Poll::Ready(None),
+                Some(Some(piece)) => Poll::Ready(Some(Ok(Bytes::from_static(piece.as_bytes())))),
+                Some(None) => {
+                    cx.waker().wake_by_ref();
+                    Poll::Pending
+                }
+            }
+        }
+    }
+
+    /// Takes so many bytes at once, and every other time none.
+    struct Narrow {
+        taken: Vec<u8>,
+        width: usize,
+        is_full: bool,
+        writes: usize,
+    }
+
+    impl AsyncWrite for Narrow {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            self.is_full = !self.is_full && self.width < 1_000;
+            if self.is_full {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            let count = bytes.len().min(self.width);
+            self.taken.extend(bytes.iter().take(count));
+            self.writes += 1;
+            Poll::Ready(Ok(count))
+        }
+
+        fn poll_write_vectored(
+            self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            parts: &[IoSlice<'_>],
+        ) -> Poll<io::Result<usize>> {
+            self.poll_write(
+                cx,
+                &parts
+                    .iter()
+                    .flat_map(|part| part.to_vec())
+                    .collect::<Vec<_>>(),
+            )
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_payload_is_as_long_as_it_says_or_comes_in_chunks() {
+        type Make = fn() -> Outgoing;
+        let rows: [(Make, &str, usize); 6] = [
+            (|| Outgoing::whole(Bytes::new()), "", 1),
+            (|| Outgoing::whole(Bytes::from_static(b"hello")), "hello", 1),
+            (
+                || Outgoing::chunks(Pieces::of(&["he", "llo"]), Some(5), None),
+                "hello",
+                3,
+            ),
+            (
+                || Outgoing::chunks(Pieces::of(&[]), None, None),
+                "0\r\n\r\n",
+                1,
+            ),
+            (
+                || Outgoing::chunks(Pieces::of(&["he", "", "llo"]), None, None),
+                "2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n",
+                4,
+            ),
+            (
+                || Outgoing::chunks(Pieces::of(&["0123456789abcdefg"]), None, None),
+                "11\r\n0123456789abcdefg\r\n0\r\n\r\n",
+                3,
+            ),
+        ];
+        for (payload, expected, writes) in rows {
+            for width in [1, 2, 3, 7, 1_000] {
+                let mut stream = Narrow {
+                    taken: Vec::new(),
+                    width,
+                    is_full: false,
+                    writes: 0,
+                };
+                let mut outbound = Outbound::default();
+                // One after the other.
+                for _ in 0..2 {
+                    stream.taken.clear();
+                    stream.writes = 0;
+                    outbound.text().extend_from_slice(b"head\r\n\r\n");
+                    outbound.begin(payload());
+                    assert!(outbound.is_under_way() && !outbound.has_begun());
+                    poll_fn(|cx| outbound.poll(cx, &mut stream)).await.unwrap();
+                    assert!(outbound.is_over() && outbound.has_begun());
+                    let sent = String::from_utf8_lossy(&stream.taken);
+                    assert_eq!(sent, format!("head\r\n\r\n{expected}"), "{width}");
+                    assert!(
+                        width < 1_000 || stream.writes == writes,
+                        "{}",
+                        stream.writes
+                    );
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_takes_no_more_is_not_written_to_again() {
+        let (mut stream, other) = tokio::io::duplex(4);
+        drop(other);
+        let mut outbound = Outbound::default();
+        outbound.text().extend_from_slice(b"head\r\n\r\n");
+        outbound.begin(Outgoing::whole(Bytes::from_static(b"hello")));
+        let written = poll_fn(|cx| outbound.poll(cx, &mut stream)).await;
+        assert!(matches!(written, Err(Broken::Stream(_))));
+        assert!(!outbound.is_under_way() && !outbound.is_over());
+    }
+}
