@@ -340,6 +340,33 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn a_reply_says_whether_another_may_follow_it() {
+        for (reply, expected) in [
+            ("HTTP/1.1 204 ?\r\n\r\n", true),
+            ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", true),
+            ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok\r\n", false),
+            ("HTTP/1.1 200 OK\r\n\r\nok", false),
+            ("HTTP/1.0 204 ?\r\nconnection: keep-alive\r\n\r\n", false),
+            ("HTTP/1.1 204 ?\r\nconnection: x, Close\r\n\r\n", false),
+        ] {
+            let (client, mut server) = duplex(4096);
+            let talk = async move {
+                until_blank_line(&mut server).await;
+                server.write_all(reply.as_bytes()).await.unwrap();
+            };
+            let (sent, ()) = tokio::join!(send(client), talk);
+            let Ok((Answer { mut body, .. }, _lease)) = sent else {
+                panic!("{reply:?}");
+            };
+            while body.frame().await.is_some() {}
+            let Incoming::Http1(connection) = body else {
+                panic!("there is no ALPN in a pipe");
+            };
+            assert_eq!(connection.is_reusable(), expected, "{reply:?}");
+        }
+    }
+
     /// Nor does it matter in what pieces the bytes come.
     #[tokio::test]
     async fn a_reply_that_comes_byte_by_byte_is_the_same() {
