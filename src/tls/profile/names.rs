@@ -143,10 +143,9 @@ fn is_public_suffix(domain: &str) -> bool {
     let Some(labels) = domain.split('.').map(label).collect::<Option<Vec<_>>>() else {
         return false;
     };
-    let domain = labels.join(".");
-    psl::List.suffix(domain.as_bytes()).is_some_and(|suffix| {
-        suffix.typ() == Some(psl::Type::Icann) && suffix.as_bytes() == domain.as_bytes()
-    })
+    let info = psl::List.find(labels.iter().rev().map(String::as_bytes));
+    let whole: usize = labels.iter().map(|label| label.len() + 1).sum();
+    info.typ == Some(psl::Type::Icann) && info.len + 1 == whole
 }
 
 fn san_critical(reading: &Reading<'_>) -> Broken {
