@@ -72,8 +72,9 @@ pub(crate) const DISCARDED_BODY: u64 = 64 << 10;
 /// Longest wait for the rest of such a body: less than a new handshake over most distances.
 pub(crate) const DISCARD_WAIT: Duration = Duration::from_millis(100);
 
-/// Most bytes of the extensions of a body's chunks, all together: hyper's and Go's number.
-pub(crate) const CHUNK_EXTENSIONS: usize = 16 << 10;
+/// Most bytes that stand beside the sizes of a body's chunks, extensions, zeros and blanks, and are
+/// not outweighed by its data: Go's number.
+pub(crate) const BESIDE_CHUNKS: u64 = 16 << 10;
 
 /// Most bytes of one h2 response that may have come and not been read: hyper's number. A quarter of
 /// it halves the throughput of a large body, and more than it brings no more.

@@ -416,9 +416,9 @@ mod tests {
             (in_chunks("5;"), "y", MalformedReply, 16 << 10),
             (
                 chunked.into(),
-                "1;yyyyyyy\r\nx\r\n",
+                "1;yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy\r\nx\r\n",
                 MalformedReply,
-                32 << 10,
+                48 << 10,
             ),
             (in_chunks("5"), "0", MalformedReply, 0),
             (in_chunks("0\r\nx: "), "y", MalformedReply, head),

@@ -180,7 +180,8 @@ impl Source {
 impl Streamed {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Error>> {
         let failed = |why: String| Poll::Ready(Err(Error::new(ErrorKind::Payload, why)));
-        loop {
+        let mut empty = 0;
+        while empty < EMPTY_AT_ONCE {
             // It is the caller's, and polled where others wait for what is theirs.
             let polled = AssertUnwindSafe(|| self.chunks.as_mut().poll_next(cx));
             let Ok(polled) = catch_unwind(polled) else {
@@ -191,7 +192,7 @@ impl Streamed {
                     let error = Error::new(ErrorKind::Payload, "the payload's stream failed");
                     return Poll::Ready(Err(error.with_source(cause)));
                 }
-                (Some(Ok(chunk)), _) if chunk.is_empty() => {}
+                (Some(Ok(chunk)), _) if chunk.is_empty() => empty += 1,
                 (Some(Ok(chunk)), Length::Open { most, left }) => {
                     let Some(rest) = left.checked_sub(chunk.len() as u64) else {
                         return Poll::Ready(Err(Exceeded::Stream { most: *most }.into()));
@@ -227,6 +228,9 @@ impl Streamed {
                 }
             }
         }
+        // Others have their turn, a deadline among them.
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 }
 
@@ -238,6 +242,10 @@ impl std::fmt::Debug for Outgoing {
 
 /// Most of a payload that is written at once: four records of TLS.
 const PIECE: usize = 64 << 10;
+
+/// Pieces without a byte that are taken one after the other before others have their turn: as many
+/// as tokio's budget has units.
+const EMPTY_AT_ONCE: usize = 128;
 
 #[cfg(test)]
 mod tests {
@@ -316,6 +324,20 @@ mod tests {
                 (found, _) => panic!("{pieces:?} {length:?} {most:?}: {found:?}"),
             }
         }
+    }
+
+    #[tokio::test]
+    async fn a_stream_of_nothing_leaves_others_their_turn() {
+        let mut pieces = vec![Ok(""); EMPTY_AT_ONCE];
+        pieces.push(Ok("a"));
+        let mut body = Outgoing::chunks(Box::pin(Pieces(pieces)), None, None);
+        let mut context = Context::from_waker(std::task::Waker::noop());
+        assert!(Pin::new(&mut body).poll_frame(&mut context).is_pending());
+        assert_eq!(body.collect().await.unwrap().to_bytes(), "a");
+
+        let pieces = Pieces(vec![Ok(""); 3 * EMPTY_AT_ONCE]);
+        let body = Outgoing::chunks(Box::pin(pieces), None, None);
+        assert_eq!(body.collect().await.unwrap().to_bytes(), "");
     }
 
     #[tokio::test]

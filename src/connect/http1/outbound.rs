@@ -35,7 +35,7 @@ enum At {
     Nothing,
     /// Something of it may have been written.
     Begun,
-    /// The stream takes no more.
+    /// There is no more of the payload, or the stream takes no more.
     Failed,
     #[default]
     Over,
@@ -79,7 +79,13 @@ impl Outbound {
     ) -> Poll<Result<(), Broken>> {
         while self.is_under_way() {
             // Before the head is written, so that the two go out as one if it is there.
-            let is_there = self.poll_piece(cx).map_err(Broken::Payload)?.is_ready();
+            let is_there = match self.poll_piece(cx) {
+                Poll::Ready(Err(error)) => {
+                    self.at = At::Failed;
+                    return Poll::Ready(Err(Broken::Payload(error)));
+                }
+                piece => piece.is_ready(),
+            };
             let written = ready!(self.poll_write(cx, stream));
             let flushed = match written {
                 Ok(()) if is_there && self.payload.is_some() => continue,
@@ -210,6 +216,17 @@ mod tests {
         writes: usize,
     }
 
+    impl Narrow {
+        fn of(width: usize) -> Self {
+            Self {
+                taken: Vec::new(),
+                width,
+                is_full: false,
+                writes: 0,
+            }
+        }
+    }
+
     impl AsyncWrite for Narrow {
         fn poll_write(
             mut self: Pin<&mut Self>,
@@ -279,12 +296,7 @@ mod tests {
         ];
         for (payload, expected, writes) in rows {
             for width in [1, 2, 3, 7, 1_000] {
-                let mut stream = Narrow {
-                    taken: Vec::new(),
-                    width,
-                    is_full: false,
-                    writes: 0,
-                };
+                let mut stream = Narrow::of(width);
                 let mut outbound = Outbound::default();
                 // One after the other.
                 for _ in 0..2 {
@@ -305,6 +317,20 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[tokio::test]
+    async fn a_payload_that_fails_is_not_ended_after_that() {
+        let mut stream = Narrow::of(1_000);
+        let mut outbound = Outbound::default();
+        outbound.text().extend_from_slice(b"head\r\n\r\n");
+        let pieces = Pieces::of(&["he", "llo"]);
+        outbound.begin(Outgoing::chunks(pieces, None, Some(3)));
+        let written = poll_fn(|cx| outbound.poll(cx, &mut stream)).await;
+        assert!(matches!(written, Err(Broken::Payload(_))));
+        assert!(!outbound.is_under_way() && !outbound.is_over());
+        poll_fn(|cx| outbound.poll(cx, &mut stream)).await.unwrap();
+        assert_eq!(stream.taken, b"head\r\n\r\n2\r\nhe\r\n");
     }
 
     #[tokio::test]
