@@ -80,6 +80,7 @@ const ROOMS: &[&str] = &[
     "tls/handshake",
     "tls/stream",
     "tls/overheard",
+    "tls/read_ahead",
     "connect/transport",
     "tls",
     "tls/sessions",

@@ -10,15 +10,19 @@
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Barrier, Mutex};
+use std::sync::{Arc, Barrier, Mutex, mpsc};
 use std::thread;
+use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::{ServerConfig, ServerConnection};
-use urlfetch::{Client, RootStore};
+use urlfetch::{Client, ErrorKind, RootStore};
 
 const HOST: &str = "records.test";
+
+/// No wait is so long that does not last for ever.
+const HANG: Duration = Duration::from_secs(20);
 
 /// What a server says, and how.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +48,8 @@ enum After {
     Poison,
     /// The end of the connection.
     Goodbye,
+    /// Nothing, and the last record is not what was sealed.
+    Fault,
 }
 
 #[test]
@@ -116,6 +122,54 @@ fn what_follows_large_records_answers_nobody() {
     }
 }
 
+/// Though it has left the socket, which would tell of it, and no other request looks.
+#[test]
+fn an_end_that_came_with_the_body_closes_the_connection() {
+    for length in [5, 20_000, 333_333] {
+        let reply = Reply {
+            length,
+            record: 16_384,
+            piece: usize::MAX,
+            after: After::Goodbye,
+            late: false,
+        };
+        let mut server = Server::start(vec![reply]);
+        run(async {
+            let client = server.client();
+            assert!(server.fetch(&client).await == body(length), "{length}");
+            server.say_what_follows(reply);
+            let closed = server.closed.take().unwrap();
+            let wait = move || closed.recv_timeout(HANG);
+            tokio::task::spawn_blocking(wait).await.unwrap().unwrap();
+            drop(client);
+        });
+    }
+}
+
+/// Though what came before it fills a read, and nothing comes after it.
+#[test]
+fn a_record_that_fails_is_told_of_at_once() {
+    for length in [9_000, 20_000, 200_000] {
+        let server = Server::start(vec![Reply {
+            length,
+            record: 8_192,
+            piece: usize::MAX,
+            after: After::Fault,
+            late: false,
+        }]);
+        run(async {
+            let url = format!("https://{HOST}:{}/", server.addr.port());
+            let response = server.client().fetch(url).await.unwrap();
+            let error = response.bytes().await.unwrap_err();
+            assert_eq!(
+                error.kind(),
+                ErrorKind::ConnectionClosed,
+                "{length}: {error}"
+            );
+        });
+    }
+}
+
 fn run(test: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = { runtime }.enable_all().build().unwrap();
@@ -135,6 +189,8 @@ struct Server {
     /// Where it waits before what follows late, and when all of what follows is with the client's
     /// system.
     gate: Arc<Barrier>,
+    /// Tells of each connection that its client has closed.
+    closed: Option<mpsc::Receiver<()>>,
 }
 
 impl Server {
@@ -147,11 +203,12 @@ impl Server {
         let gate = Arc::new(Barrier::new(2));
         let opened = Arc::clone(&gate);
         let replies = Arc::new(Mutex::new(replies.into_iter()));
+        let (closes, closed) = mpsc::channel();
         thread::spawn(move || {
             for socket in listener.incoming() {
                 counted.fetch_add(1, Ordering::Relaxed);
                 let (config, gate) = (Arc::clone(&config), Arc::clone(&opened));
-                let replies = Arc::clone(&replies);
+                let (replies, closes) = (Arc::clone(&replies), closes.clone());
                 thread::spawn(move || {
                     let next = || replies.lock().unwrap().next();
                     serve(
@@ -159,7 +216,9 @@ impl Server {
                         ServerConnection::new(config).unwrap(),
                         next,
                         &gate,
-                    )
+                    );
+                    // The test may not wait for it.
+                    let _ = closes.send(());
                 });
             }
         });
@@ -168,6 +227,7 @@ impl Server {
             ca_pem,
             connections,
             gate,
+            closed: Some(closed),
         }
     }
 
@@ -246,6 +306,7 @@ fn serve(
         let mut said: &[u8] = b"";
         match reply.after {
             After::Nothing => {}
+            After::Fault => *wire.last_mut().unwrap() ^= 1,
             After::Keys => tls.refresh_traffic_keys().unwrap(),
             After::Poison => said = b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\npoison",
             After::Goodbye => tls.send_close_notify(),

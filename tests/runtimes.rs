@@ -123,11 +123,11 @@ fn a_client_outlives_the_runtime_it_was_made_in() {
 fn a_body_whose_runtime_is_gone_fails_and_is_never_short() {
     let lab = ServedLab::start();
     for scenario in [Scenario::Good, Scenario::GoodHttp1] {
-        for path in ["/bytes/10000000", "/"] {
+        for path in [ENDLESS, "/"] {
             for waited in [false, true] {
-                // `/` of big-body is of a length not announced.
+                // `/` of dripping-body is of a length not announced.
                 let (scenario, path) = match path {
-                    "/" => (Scenario::BigBody, "/"),
+                    "/" => (Scenario::DrippingBody, "/"),
                     path => (scenario, path),
                 };
                 let first = runtime(0);
@@ -137,7 +137,7 @@ fn a_body_whose_runtime_is_gone_fails_and_is_never_short() {
                     // Until nothing more is there, so that the body's own clock belongs to this
                     // runtime, which then goes.
                     let _entered = first.enter();
-                    while poll_once(response.chunk()).is_some() {}
+                    read_dry(&mut response);
                 }
                 drop(first);
                 let error = runtime(1).block_on(to_its_end(response)).unwrap_err();
@@ -151,7 +151,10 @@ fn a_body_whose_runtime_is_gone_fails_and_is_never_short() {
 fn a_body_can_be_read_in_another_runtime_and_by_its_clock() {
     let lab = ServedLab::start();
     let client = lab.client();
-    for scenario in [Scenario::Good, Scenario::GoodHttp1] {
+    for (scenario, endless) in [
+        (Scenario::Good, lab.url(Scenario::Good, ENDLESS)),
+        (Scenario::GoodHttp1, lab.url(Scenario::DrippingBody, "/")),
+    ] {
         let first = Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -165,11 +168,11 @@ fn a_body_can_be_read_in_another_runtime_and_by_its_clock() {
 
         // Now the first one stands still with its connection.
         let parked = runtime(0);
-        let fetch = client.fetch(lab.url(scenario, "/bytes/10000000"));
+        let fetch = client.fetch(endless);
         let mut response = parked.block_on(half_read(fetch.deadline(SOON).into_future()));
         {
             let _entered = parked.enter();
-            while poll_once(response.chunk()).is_some() {}
+            read_dry(&mut response);
         }
         let error = runtime(1).block_on(to_its_end(response)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Deadline, "{error}");
@@ -181,12 +184,13 @@ fn a_body_read_outside_a_runtime_fails_without_a_panic() {
     let lab = ServedLab::start();
     let client = lab.client();
     let parked = runtime(0);
-    let fetch = client.fetch(lab.url(Scenario::GoodHttp1, "/bytes/10000000"));
+    let fetch = client.fetch(lab.url(Scenario::DrippingBody, "/"));
     let mut response = parked.block_on(half_read(fetch));
     let error = loop {
         // What has arrived is still handed out.
-        if let Err(error) = poll_once(response.chunk()).unwrap() {
-            break error;
+        match poll_once(response.chunk()).unwrap() {
+            Ok(some) => assert!(some.is_some(), "all of it has come"),
+            Err(error) => break error,
         }
     };
     assert_eq!(error.kind(), ErrorKind::Config, "{error}");
@@ -244,6 +248,13 @@ async fn to_its_end(mut response: Response) -> urlfetch::Result<()> {
         biased;
         () = tokio::time::sleep(HANG) => panic!("nobody wakes the reader"),
         read = reading => read,
+    }
+}
+
+/// Reads until nothing more is there.
+fn read_dry(response: &mut Response) {
+    while let Some(read) = poll_once(response.chunk()) {
+        assert!(read.unwrap().is_some(), "all of it has come");
     }
 }
 
@@ -316,8 +327,11 @@ fn child(test: &str) -> Option<String> {
 
 const LAB_URL: &str = "URLFETCH_TEST_LAB_URL";
 
-/// The number of runtimes.
+/// As many runtimes as a large suite of tests makes.
 const RUNTIMES: usize = 50;
+
+/// More than is ever there.
+const ENDLESS: &str = "/bytes/1000000000000";
 
 /// Long enough for a head to come, and to be waited for.
 const SOON: Duration = Duration::from_secs(2);

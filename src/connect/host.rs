@@ -311,7 +311,10 @@ impl Host {
         idle_since: Option<Instant>,
     ) {
         // Before the state is locked, as it may wake at once.
-        let connection = connection.filter(|connection| connection.watch(self.watch.of(self)));
+        let connection = connection.and_then(|mut connection| {
+            let is_open = connection.watch(self.watch.of(self));
+            is_open.then_some(connection)
+        });
         let now = Instant::now();
         let since = idle_since.unwrap_or(now);
         let mut state = self.state();

@@ -116,14 +116,21 @@ impl Stream {
         }
     }
 
-    /// Waits where it is known without a look that there is nothing to read. To find that out from
-    /// below TLS costs more than all else that a poll does.
+    /// Lets go of what is only of use while much is read.
+    pub(super) fn rest(&mut self) {
+        if let Kind::Tls(stream) = &mut self.kind {
+            stream.rest();
+        }
+    }
+
+    /// Waits for the socket, where nothing is left of what came from there. To find out from above
+    /// TLS that nothing has come costs more than all else that a poll does.
     ///
     /// # Errors
     ///
     /// If the runtime is gone that it belongs to.
     pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.awaited() {
+        match self.socket() {
             Some(socket) => socket.poll_read_ready(cx),
             None => Poll::Ready(Ok(())),
         }
@@ -131,9 +138,13 @@ impl Stream {
 
     /// Has this woken when there is something to read, if that can be known. It is not, and `false`,
     /// if something is there already, or its runtime is gone.
-    pub(super) fn watch(&self, waker: &Waker) -> bool {
+    pub(super) fn watch(&mut self, waker: &Waker) -> bool {
+        // What has left the socket wakes nobody.
+        if self.as_tls().is_some_and(TlsStream::holds_some) && !self.is_silent() {
+            return false;
+        }
         let mut context = Context::from_waker(waker);
-        let Some(socket) = self.awaited() else {
+        let Some(socket) = self.socket() else {
             return true;
         };
         for _ in 0..2 {
@@ -154,12 +165,12 @@ impl Stream {
         true
     }
 
-    /// The socket, if there is nothing to read unless more comes from there.
-    fn awaited(&self) -> Option<&TcpStream> {
+    /// The socket, if no other TLS is between.
+    fn socket(&self) -> Option<&TcpStream> {
         match &self.kind {
             Kind::Plain(Transport::Plain(socket)) => Some(socket),
             Kind::Plain(Transport::Tunnel(_)) => None,
-            Kind::Tls(stream) => stream.awaited(),
+            Kind::Tls(stream) => stream.get_ref(),
         }
     }
 

@@ -106,6 +106,7 @@ pub(crate) mod platform;
 pub(crate) mod policy;
 mod presented;
 mod profile;
+mod read_ahead;
 mod readings;
 pub(crate) mod reason;
 mod revocation;

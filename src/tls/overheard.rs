@@ -7,9 +7,12 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::read_ahead::ReadAhead;
+
 /// What TLS runs over, and how its peer's first record began.
 pub(super) struct Overheard<S> {
     pub(super) stream: S,
+    pub(super) ahead: ReadAhead,
     opening: [u8; OPENING],
     heard: usize,
 }
@@ -18,6 +21,7 @@ impl<S> Overheard<S> {
     pub(super) fn new(stream: S) -> Self {
         Self {
             stream,
+            ahead: ReadAhead::default(),
             opening: [0; OPENING],
             heard: 0,
         }
@@ -49,10 +53,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Overheard<S> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
         let before = buf.filled().len();
-        let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
-        if self.heard < OPENING {
-            self.hear(buf.filled().get(before..).unwrap_or_default());
+        let polled = this.ahead.poll_read(&mut this.stream, cx, buf);
+        if this.heard < OPENING {
+            this.hear(buf.filled().get(before..).unwrap_or_default());
         }
         polled
     }

@@ -1,7 +1,7 @@
 //! A TLS stream whose peer was judged.
 
 use std::fmt;
-use std::io;
+use std::io::{self, Read};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use super::callbacks::Credential;
 use super::overheard::Overheard;
 use super::peer::Peer;
+use super::read_ahead::ReadAhead;
 use super::verdict::Verdict;
 use crate::connect::transport::{Io, Transport};
 
@@ -45,10 +46,15 @@ impl<S> TlsStream<S> {
         }
     }
 
-    /// What is under the TLS, if there is nothing to read unless more comes from there.
-    pub(crate) fn awaited(&self) -> Option<&S> {
-        let (_, tls) = self.stream.get_ref();
-        self.get_ref().filter(|_| tls.wants_read())
+    /// Whether something has come that nobody has read, or an end.
+    pub(crate) fn holds_some(&self) -> bool {
+        let (overheard, tls) = self.stream.get_ref();
+        !tls.wants_read() || !overheard.ahead.is_empty()
+    }
+
+    /// Lets go of what is only of use while much is read.
+    pub(crate) fn rest(&mut self) {
+        self.stream.get_mut().0.ahead.rest();
     }
 
     pub(crate) fn credential(&self) -> Credential {
@@ -73,31 +79,37 @@ impl Io for TlsStream {
     /// and only data or an end are news. Inside of another TLS it is news whatever it is.
     fn is_silent(&mut self) -> bool {
         let (overheard, tls) = self.stream.get_mut();
-        nothing_waits(&mut overheard.stream, tls)
+        nothing_waits(overheard, tls)
     }
 }
 
 /// Whether there is neither data nor an end, wherever it may have got to by now.
-fn nothing_waits(transport: &mut Transport, tls: &mut ClientConnection) -> bool {
-    // Data that nobody has read, or an end.
-    if !tls.wants_read() {
+fn nothing_waits(overheard: &mut Overheard<Transport>, tls: &mut ClientConnection) -> bool {
+    // A fault that nobody was told of, data that nobody has read, or an end.
+    if tls.process_new_packets().is_err() || !tls.wants_read() {
         return false;
     }
-    if transport.is_silent() {
+    let (ahead, transport) = (&mut overheard.ahead, &mut overheard.stream);
+    if ahead.is_empty() && transport.is_silent() {
         return true;
     }
     match transport {
-        Transport::Plain(socket) => take_in(socket, tls).unwrap_or(false),
+        Transport::Plain(socket) => take_in(ahead, socket, tls).unwrap_or(false),
         Transport::Tunnel(_) => false,
     }
 }
 
-/// Whether nothing but records of TLS's own waits on the socket. They are read, for no longer than
-/// that takes.
-fn take_in(socket: &TcpStream, tls: &mut ClientConnection) -> io::Result<bool> {
+/// Whether nothing but records of TLS's own waits, read ahead or on the socket. They are read, for
+/// no longer than that takes.
+fn take_in(
+    ahead: &mut ReadAhead,
+    socket: &TcpStream,
+    tls: &mut ClientConnection,
+) -> io::Result<bool> {
     let socket = SockRef::from(socket);
+    let mut waiting = ahead.chain(&*socket);
     for _ in 0..READS {
-        match tls.read_tls(&mut &*socket) {
+        match tls.read_tls(&mut waiting) {
             Ok(0) => return Ok(false),
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(true),
@@ -169,30 +181,35 @@ mod tests {
     use super::*;
     use crate::tls::crypto;
 
-    /// What the server said last, wherever it is: on the socket, or in TLS's hands.
+    /// What the server said last, wherever it is: read ahead, on the socket, or in TLS's hands.
     #[tokio::test]
     async fn only_what_is_of_tls_itself_is_silence() {
         type Say = fn(&mut ServerConnection);
-        let rows: [(&str, Say, bool); 4] = [
+        let rows: [(&str, Say, bool); 5] = [
             ("nothing", |_| {}, true),
             ("keys", |tls| tls.refresh_traffic_keys().unwrap(), true),
             ("data", |tls| tls.writer().write_all(b"x").unwrap(), false),
             ("an end", |tls| tls.send_close_notify(), false),
+            ("a fault", |tls| tls.send_close_notify(), false),
         ];
         for (said, say, expected) in rows {
-            for place in ["socket", "TLS"] {
+            for place in ["ahead", "socket", "TLS"] {
                 let (mut client, mut server) = pair();
                 say(&mut server);
-                let wire = written(|wire| server.write_tls(wire));
+                let mut wire = written(|wire| server.write_tls(wire));
+                if said == "a fault" {
+                    *wire.last_mut().unwrap() ^= 1;
+                }
                 let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
                 let socket = TcpStream::connect(listener.local_addr().unwrap()).await;
                 let (end, _) = listener.accept().await.unwrap();
-                let mut transport = Transport::Plain(socket.unwrap());
+                let mut overheard = Overheard::new(Transport::Plain(socket.unwrap()));
                 match place {
+                    "ahead" => overheard.ahead = ReadAhead::holding(wire),
                     "socket" => assert_eq!(end.try_write(&wire).unwrap(), wire.len()),
-                    _ => take(&mut client, &wire),
+                    _ => assert_eq!(take(&mut client, &wire).is_err(), said == "a fault"),
                 }
-                let found = nothing_waits(&mut transport, &mut client);
+                let found = nothing_waits(&mut overheard, &mut client);
                 assert_eq!(found, expected, "{said} {place}");
                 drop(end);
             }
@@ -227,17 +244,18 @@ mod tests {
                 server.read_tls(&mut hello).unwrap();
                 server.process_new_packets().unwrap();
             }
-            take(&mut client, &written(|wire| server.write_tls(wire)));
+            take(&mut client, &written(|wire| server.write_tls(wire))).unwrap();
         }
         assert!(!client.is_handshaking() && !server.is_handshaking());
         (client, server)
     }
 
-    fn take(client: &mut ClientConnection, mut wire: &[u8]) {
+    fn take(client: &mut ClientConnection, mut wire: &[u8]) -> Result<(), rustls::Error> {
         while !wire.is_empty() {
             client.read_tls(&mut wire).unwrap();
-            client.process_new_packets().unwrap();
+            client.process_new_packets()?;
         }
+        Ok(())
     }
 
     fn written(mut write: impl FnMut(&mut Vec<u8>) -> io::Result<usize>) -> Vec<u8> {
