@@ -17,7 +17,8 @@ mod usage;
 mod workloads;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use bench::{Bench, load};
@@ -106,6 +107,19 @@ impl Asked {
             Some(what) => Err(what.into()),
         }
     }
+
+    /// What a process of its own prints, as any of its trials may fail.
+    fn scale(&self) -> Result<String> {
+        if self.leaves_out("scale") {
+            return Err("It was not wanted this time.".into());
+        }
+        let mut command = Command::new(std::env::current_exe()?);
+        let output = command.arg("scale").stderr(Stdio::inherit()).output()?;
+        if !output.status.success() {
+            return Err(format!("It failed: {}.", output.status).into());
+        }
+        Ok(String::from_utf8(output.stdout)?)
+    }
 }
 
 fn run(asked: &Asked) -> Result<()> {
@@ -118,30 +132,46 @@ fn run(asked: &Asked) -> Result<()> {
         asked.parts.clone()
     };
 
-    let (mut sections, mut missing) = (Vec::new(), String::new());
-    for part in parts {
+    let mut sections = Vec::new();
+    let mut missing: Vec<String> = parts.iter().map(|part| left_out(part, CUT)).collect();
+    for (place, part) in parts.iter().enumerate() {
         eprintln!("{}: {}", part.name, part.about);
-        match asked.outcome(part, &bench) {
-            Ok(section) => sections.push(section),
-            Err(why) => {
-                let line = format!("**Left out: {} ({}).** {why}\n\n", part.name, part.about);
-                eprint!("{line}");
-                missing += &line;
+        missing[place] = match asked.outcome(part, &bench) {
+            Ok(section) => {
+                sections.push(section);
+                String::new()
             }
+            Err(why) => left_out(part, &why.to_string()),
+        };
+        eprint!("{}", missing[place]);
+        // Whatever becomes of the others.
+        if all {
+            write(&bench, &sections, &no_scale(CUT), &missing.concat())?;
         }
     }
     if all {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("RESULTS.md");
-        let scale = match asked.leaves_out("scale") {
-            false => scale::section(""),
-            true => "**Left out: scale.** It was not wanted this time.\n\n".into(),
-        };
-        fs::write(&path, report::whole(&bench, &sections, &scale, &missing)?)?;
+        let scale = asked.scale();
+        let scale = scale.unwrap_or_else(|why| no_scale(&why.to_string()));
+        let path = write(&bench, &sections, &scale, &missing.concat())?;
         println!("{}", path.display());
     } else {
-        print(&sections, &missing);
+        print(&sections, &missing.concat());
     }
     Ok(())
+}
+
+fn left_out(part: &Part, why: &str) -> String {
+    format!("**Left out: {} ({}).** {why}\n\n", part.name, part.about)
+}
+
+fn no_scale(why: &str) -> String {
+    format!("**Left out: scale.** {why}\n\n")
+}
+
+fn write(bench: &Bench, sections: &[Section], scale: &str, missing: &str) -> Result<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("RESULTS.md");
+    fs::write(&path, report::whole(bench, sections, scale, missing)?)?;
+    Ok(path)
 }
 
 fn print(sections: &[Section], missing: &str) {
@@ -160,6 +190,9 @@ fn help() -> String {
         .map(|part| format!("  {:<9}{}\n", part.name, part.about));
     format!("{HELP}{}", parts.collect::<String>())
 }
+
+/// Why a part is not in results that are written before it.
+const CUT: &str = "The run ended before it.";
 
 const HELP: &str = "\
 urlfetch-bench [--rounds N] [--ms N] [--without PART] [PART...]

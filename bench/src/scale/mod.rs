@@ -36,7 +36,7 @@ pub(crate) fn run(words: &[String]) {
 }
 
 /// The section of RESULTS.md, with the growths whose title has this word in it.
-pub(crate) fn section(wanted: &str) -> String {
+fn section(wanted: &str) -> String {
     let world = World::new();
     let trials = Trials::new(&world);
     let growths = growths();
