@@ -14,8 +14,8 @@ use crate::limits;
 pub(super) struct ReadAhead {
     held: Vec<u8>,
     taken: usize,
-    /// Much came last time, and as much may follow.
-    flows: bool,
+    /// How many more reads may bring little before no more is believed to come.
+    flows: u8,
 }
 
 impl ReadAhead {
@@ -31,7 +31,7 @@ impl ReadAhead {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         if self.is_empty() {
-            if buf.remaining() < MUCH && !self.flows {
+            if buf.remaining() < MUCH && self.flows == 0 {
                 self.rest();
                 return Pin::new(stream).poll_read(cx, buf);
             }
@@ -66,7 +66,8 @@ impl ReadAhead {
         self.held.reserve_exact(limits::READ_AHEAD);
         let polled = pin!(stream.read_buf(&mut self.held)).poll(cx);
         match &polled {
-            Poll::Ready(Ok(count @ 1..)) => self.flows = *count >= MUCH,
+            Poll::Ready(Ok(MUCH..)) => self.flows = PATIENCE,
+            Poll::Ready(Ok(1..)) => self.flows = self.flows.saturating_sub(1),
             _ => self.held = Vec::new(),
         }
         polled.map_ok(drop)
@@ -89,6 +90,10 @@ impl Read for ReadAhead {
 /// More than rustls asks for unless it is in the middle of large records: it begins with 4 KiB, and
 /// adds as much each time until a record is whole.
 const MUCH: usize = 8 << 10;
+
+/// Over HTTP/2 what is little, a frame of its own or the end of a larger one, stands between what is
+/// much.
+const PATIENCE: u8 = 4;
 
 #[cfg(test)]
 mod tests {
@@ -204,17 +209,30 @@ mod tests {
     }
 
     #[test]
-    fn little_that_comes_is_the_end_of_much() {
-        let looks = [vec![1; MUCH], vec![2; MUCH - 1], vec![3; MUCH]];
+    fn little_that_comes_again_and_again_is_the_end_of_much() {
+        let little = vec![2; MUCH - 1];
+        let patiently = vec![little.clone(); usize::from(PATIENCE) - 1];
+        let looks = [vec![vec![1; MUCH]], patiently.clone(), vec![vec![1; MUCH]]];
+        let looks = looks.concat().into_iter().chain(vec![little; 5]);
         let (mut ahead, mut socket) = (ReadAhead::default(), socket(looks));
-        for (most, came, room) in [
-            (MUCH, MUCH, limits::READ_AHEAD),
-            (4096, 4096, limits::READ_AHEAD),
-            (MUCH, MUCH - 1 - 4096, limits::READ_AHEAD),
-            (4096, 4096, 0),
-        ] {
+        let mut ask = |most, came, room| {
             assert_eq!(ask(&mut ahead, &mut socket, most).unwrap().len(), came);
-            assert_eq!(ahead.held.capacity(), room, "{came}");
+            assert_eq!(ahead.held.capacity(), room, "{came} of {most}");
+        };
+        let (held, half) = (limits::READ_AHEAD, MUCH / 2);
+        ask(MUCH, MUCH, held);
+        for _ in &patiently {
+            ask(half, half, held);
+            ask(half, half - 1, held);
         }
+        // Much, and all of its patience is back.
+        ask(half, half, held);
+        ask(half, half, held);
+        for _ in 0..PATIENCE {
+            ask(half, half, held);
+            ask(half, half - 1, held);
+        }
+        ask(half, half, 0);
+        ask(half, half - 1, 0);
     }
 }
