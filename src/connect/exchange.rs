@@ -157,8 +157,14 @@ impl Lease {
         let (head, body) = match outcome {
             // It may be written at this moment.
             Err(elapsed) => {
-                // A peer that is gone without a word takes every request of the next minutes.
-                if self.open.facts.traffic.read() == before.read {
+                // A peer that is gone without a word takes every request of the next minutes; so may
+                // one that has words for everything but requests.
+                let traffic = &facts.traffic;
+                let is_mute = match facts.is_http2 {
+                    true => traffic.answers() == before.answers,
+                    false => traffic.read() == before.read,
+                };
+                if is_mute {
                     self.open.retire();
                 }
                 let error = Error::from(elapsed).sent(true);
@@ -267,6 +273,7 @@ impl Future for Sending {
 struct Before {
     read: u64,
     written: u64,
+    answers: u64,
 }
 
 impl Before {
@@ -274,6 +281,7 @@ impl Before {
         Self {
             read: traffic.read(),
             written: traffic.written(),
+            answers: traffic.answers(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The frames of an h2 connection as they come in (RFC 9113 §4.1), for what the codec keeps to
-//! itself: how many interim responses a stream has had. It passes over them one by one, for as long
-//! as the peer sends them.
+//! itself: how many interim responses a stream has had, over which it passes one by one for as long as
+//! the peer sends them, and whether anything of a response comes at all.
 
 use std::collections::BTreeMap;
 
@@ -16,9 +16,16 @@ pub(super) struct Frames {
     payload: usize,
     /// How many HEADERS frames came on each stream that has had no more than them.
     heads: BTreeMap<u32, usize>,
+    /// Frames of responses: what says more than that somebody is there.
+    answers: u64,
 }
 
 impl Frames {
+    /// How many frames of responses have come.
+    pub(super) fn answers(&self) -> u64 {
+        self.answers
+    }
+
     /// Takes note of what was read.
     ///
     /// # Errors
@@ -44,6 +51,7 @@ impl Frames {
     }
 
     fn frame(&mut self, kind: u8, flags: u8, stream: u32) -> Result<(), Doubt> {
+        self.answers += u64::from(matches!(kind, HEADERS | DATA | RST_STREAM | CONTINUATION));
         match kind {
             HEADERS if flags & END_STREAM == 0 => {
                 let heads = self.heads.entry(stream).or_default();
@@ -69,6 +77,7 @@ const HEAD: usize = 9;
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
+const CONTINUATION: u8 = 9;
 const END_STREAM: u8 = 1;
 
 /// Streams that are counted at once: far more than peers let us open.
@@ -121,6 +130,18 @@ mod tests {
                 &[heads(most, 1), end.clone(), heads(most, 1)].concat()
             ));
             assert!(!pass(&[end, heads(most + 1, 1)].concat()));
+        }
+    }
+
+    #[test]
+    fn what_is_no_response_is_not_counted_as_one() {
+        // DATA, HEADERS, RST_STREAM and CONTINUATION (RFC 9113 §6).
+        for kind in 0..=u8::MAX {
+            let mut frames = Frames::default();
+            frames.read(&frame(kind, 0, 1, 10)).unwrap();
+            frames.read(&frame(kind, 0, 1, 0)).unwrap();
+            let expected = if [0, 1, 3, 9].contains(&kind) { 2 } else { 0 };
+            assert_eq!(frames.answers(), expected, "{kind}");
         }
     }
 

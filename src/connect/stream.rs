@@ -39,6 +39,8 @@ enum Kind {
 pub(crate) struct Traffic {
     read: AtomicU64,
     written: AtomicU64,
+    /// Frames of responses, over h2.
+    answers: AtomicU64,
     /// Why reading was given up.
     doubt: OnceLock<Doubt>,
     /// The peer was asked whether it is there, and gave no answer in time.
@@ -52,6 +54,11 @@ impl Traffic {
 
     pub(super) fn written(&self) -> u64 {
         self.written.load(Ordering::Relaxed)
+    }
+
+    /// Frames of responses that have come over h2, where a peer may say much that is of none.
+    pub(super) fn answers(&self) -> u64 {
+        self.answers.load(Ordering::Relaxed)
     }
 
     /// The peer has not answered in time.
@@ -206,6 +213,9 @@ impl AsyncRead for Stream {
                 let _ = this.traffic.doubt.set(doubt);
                 return Poll::Ready(Err(io::Error::other(doubt)));
             }
+            this.traffic
+                .answers
+                .store(frames.answers(), Ordering::Relaxed);
         }
         polled
     }
