@@ -143,7 +143,9 @@ fn is_public_suffix(domain: &str) -> bool {
     let Some(labels) = domain.split('.').map(label).collect::<Option<Vec<_>>>() else {
         return false;
     };
-    let info = psl::List.find(labels.iter().rev().map(String::as_bytes));
+    // The list is code, of thousands of places where a label is taken: how is in none of them.
+    let mut taken = labels.iter().rev().map(String::as_bytes);
+    let info = psl::List.find(&mut taken as &mut dyn Iterator<Item = &[u8]>);
     let whole: usize = labels.iter().map(|label| label.len() + 1).sum();
     info.typ == Some(psl::Type::Icann) && info.len + 1 == whole
 }
