@@ -1,7 +1,7 @@
 //! The head of a request, as it is written for one connection: the caller's headers, those that
 //! every request has, and how long the payload is. Pure.
 
-use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TE, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use http_body::Body;
 
@@ -40,6 +40,10 @@ impl Head<'_> {
         line(text, &HOST, host.as_bytes());
         for (name, value) in self.headers.iter().filter(|(name, _)| **name != HOST) {
             line(text, name, value.as_bytes());
+        }
+        // RFC 9110 §10.1.4: it is for the next on the way alone, who hands the request on without it.
+        if self.headers.contains_key(TE) {
+            line(text, &CONNECTION, b"te");
         }
         for (name, value) in missing(self.headers, self.user_agent) {
             line(text, &name, value.as_bytes());
@@ -175,6 +179,12 @@ mod tests {
                 &[("x", "1"), ("y", ""), ("x", "2")],
                 Some(0),
                 "|x: 1|x: 2|y: ",
+            ),
+            (
+                "GET",
+                &[("te", "trailers"), ("connection", "close")],
+                Some(0),
+                "|te: trailers|connection: close|connection: te",
             ),
         ] {
             let found = written(method, fields, length);
