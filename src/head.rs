@@ -41,7 +41,7 @@ impl Head<'_> {
         for (name, value) in self.headers.iter().filter(|(name, _)| **name != HOST) {
             line(text, name, value.as_bytes());
         }
-        // RFC 9110 §10.1.4: it is for the next on the way alone, who hands the request on without it.
+        // RFC 9110 §10.1.4: it is for the next on the way alone, who takes it out.
         if self.headers.contains_key(TE) {
             line(text, &CONNECTION, b"te");
         }

@@ -16,6 +16,7 @@ mod tool;
 mod usage;
 mod workloads;
 
+use std::fmt::Display;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -133,7 +134,8 @@ fn run(asked: &Asked) -> Result<()> {
     };
 
     let mut sections = Vec::new();
-    let mut missing: Vec<String> = parts.iter().map(|part| left_out(part, CUT)).collect();
+    let name = |part: &Part| format!("{} ({})", part.name, part.about);
+    let mut missing: Vec<String> = parts.iter().map(|part| left_out(name(part), CUT)).collect();
     for (place, part) in parts.iter().enumerate() {
         eprintln!("{}: {}", part.name, part.about);
         missing[place] = match asked.outcome(part, &bench) {
@@ -141,17 +143,21 @@ fn run(asked: &Asked) -> Result<()> {
                 sections.push(section);
                 String::new()
             }
-            Err(why) => left_out(part, &why.to_string()),
+            Err(why) => left_out(name(part), why),
         };
         eprint!("{}", missing[place]);
         // Whatever becomes of the others.
         if all {
-            write(&bench, &sections, &no_scale(CUT), &missing.concat())?;
+            write(
+                &bench,
+                &sections,
+                &left_out("scale", CUT),
+                &missing.concat(),
+            )?;
         }
     }
     if all {
-        let scale = asked.scale();
-        let scale = scale.unwrap_or_else(|why| no_scale(&why.to_string()));
+        let scale = asked.scale().unwrap_or_else(|why| left_out("scale", why));
         let path = write(&bench, &sections, &scale, &missing.concat())?;
         println!("{}", path.display());
     } else {
@@ -160,12 +166,9 @@ fn run(asked: &Asked) -> Result<()> {
     Ok(())
 }
 
-fn left_out(part: &Part, why: &str) -> String {
-    format!("**Left out: {} ({}).** {why}\n\n", part.name, part.about)
-}
-
-fn no_scale(why: &str) -> String {
-    format!("**Left out: scale.** {why}\n\n")
+/// A line of the results for what is not in them.
+fn left_out(what: impl Display, why: impl Display) -> String {
+    format!("**Left out: {what}.** {why}\n\n")
 }
 
 fn write(bench: &Bench, sections: &[Section], scale: &str, missing: &str) -> Result<PathBuf> {

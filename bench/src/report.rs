@@ -139,9 +139,10 @@ Each measurement is a child process of the bench, which takes its own processor 
 between two moments in the middle of its work; that of a big body is of the first of its process,
 the connection and the first entropy of the cryptography included. Clients are pinned to core 0 by
 taskset, and nginx (one worker) or the bench's own servers to core 1. In each round the clients take
-turns, and another begins each time; figures are medians, with the least and the most, and a ratio is
-the median of the ratios within a round. Instructions (user mode, callgrind), allocations (dhat) and system calls
-(strace) are those of one more request: the difference of a long and a short run, divided.
+turns, and another begins each time; figures are medians, with the least and the most, and a ratio
+is the median of the ratios within a round. Instructions (user mode, callgrind), allocations (dhat)
+and system calls (strace) are those of one more request: the difference of a long and a short run,
+divided.
 
 All Rust clients have the same one root, the same cryptography (aws-lc-rs unless said otherwise) and
 the same key exchange (X25519 unless said otherwise), run on tokio's current-thread runtime (ureq:

@@ -8,6 +8,7 @@ use http::Request;
 use http::response::Parts;
 use tokio::time::Instant;
 
+use super::facts::Facts;
 use super::failure::{Broken, explain, is_going_away, is_refused};
 use super::framing;
 use super::http1::{Asked, Fault, Http1};
@@ -157,14 +158,9 @@ impl Lease {
         let (head, body) = match outcome {
             // It may be written at this moment.
             Err(elapsed) => {
-                // A peer that is gone without a word takes every request of the next minutes; so may
-                // one that has words for everything but requests.
-                let traffic = &facts.traffic;
-                let is_mute = match facts.is_http2 {
-                    true => traffic.answers() == before.answers,
-                    false => traffic.read() == before.read,
-                };
-                if is_mute {
+                // A peer that is gone without a word takes every request of the next minutes; so
+                // may one that has words for everything but requests.
+                if !before.is_answered(facts) {
                     self.open.retire();
                 }
                 let error = Error::from(elapsed).sent(true);
@@ -282,6 +278,14 @@ impl Before {
             read: traffic.read(),
             written: traffic.written(),
             answers: traffic.answers(),
+        }
+    }
+
+    /// Whether anything has come since that may be of a response.
+    fn is_answered(&self, facts: &Facts) -> bool {
+        match facts.is_http2 {
+            true => facts.traffic.answers() > self.answers,
+            false => facts.traffic.read() > self.read,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The frames of an h2 connection as they come in (RFC 9113 §4.1), for what the codec keeps to
-//! itself: how many interim responses a stream has had, over which it passes one by one for as long as
-//! the peer sends them, and whether anything of a response comes at all.
+//! itself: how many interim responses a stream has had, over which it passes one by one for as long
+//! as the peer sends them, and whether anything of a response comes at all.
 
 use std::collections::BTreeMap;
 

@@ -27,8 +27,6 @@ pub(crate) struct Received {
     stream: RecvStream,
     /// What is still to come by Content-Length, to which the codec holds the peer.
     left: Option<u64>,
-    /// Some has come, and more is announced: to ask the codec for the end takes its lock.
-    is_within: bool,
     data_has_ended: bool,
 }
 
@@ -37,7 +35,6 @@ impl Received {
         Self {
             stream,
             left: length(head),
-            is_within: false,
             data_has_ended: false,
         }
     }
@@ -49,7 +46,6 @@ impl Received {
                     // Whoever has it has read it: there is room for as much again.
                     let _ = self.stream.flow_control().release_capacity(data.len());
                     self.left = self.left.map(|left| left.saturating_sub(data.len() as u64));
-                    self.is_within = self.left.is_some_and(|left| left > 0);
                     return Poll::Ready(Some(Ok(Frame::data(data))));
                 }
                 Some(Err(error)) if is_harmless(&error, self.left) => return Poll::Ready(None),
@@ -99,7 +95,7 @@ impl Body for Incoming {
         match self {
             Self::Http1(connection) => connection.has_ended(),
             Self::Ended => true,
-            Self::Http2(body) => !body.is_within && body.stream.is_end_stream(),
+            Self::Http2(body) => body.stream.is_end_stream(),
         }
     }
 

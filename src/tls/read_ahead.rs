@@ -1,5 +1,5 @@
 //! What has been read of a socket before TLS asks for it. rustls reads one record at a time; while
-//! large ones follow each other, four of them are fetched by one call of the system.
+//! much comes, four large ones are fetched by one call of the system.
 
 use std::io::{self, Read};
 use std::pin::{Pin, pin};
