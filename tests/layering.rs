@@ -58,6 +58,7 @@ const ROOMS: &[&str] = &[
     "connect/failure",
     "connect/trust",
     "connect/resolve",
+    "connect/answers",
     "connect/blocking",
     "connect/dial",
     "connect/tunnel",

@@ -118,8 +118,9 @@ impl ClientBuilder {
         self
     }
 
-    /// Finds the addresses of hosts that have none by [`resolve`](Self::resolve); the system's
-    /// resolver, [`SystemResolver`](crate::SystemResolver), unless said otherwise.
+    /// Finds the addresses of hosts that have none by [`resolve`](Self::resolve), anew for every
+    /// connection. Unless said otherwise it is the system's resolver, whose answers are used again
+    /// for a second: see [`SystemResolver`](crate::SystemResolver).
     ///
     /// Of an answer, 16 addresses at most are tried for one connection, by turns of IPv6 and IPv4
     /// and one 250 ms after another unless that has failed by then (RFC 8305).

@@ -25,6 +25,7 @@ pub(crate) use trust::{Endpoint, Trust};
 pub(crate) use wanted::{Connected, Wanted};
 
 mod alive;
+mod answers;
 mod asker;
 mod blocking;
 mod bypass;

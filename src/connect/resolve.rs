@@ -8,6 +8,9 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::pin::Pin;
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
+use super::answers::Answers;
 use super::blocking;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits;
@@ -83,11 +86,15 @@ impl<R: Resolve + ?Sized> Resolve for Arc<R> {
     }
 }
 
-/// The system's resolver, `getaddrinfo`, which clients ask unless told otherwise.
+/// The system's resolver, `getaddrinfo`, which clients ask unless told otherwise, and whose answers
+/// they use again for a second, of their last 64 hosts: connections that are opened one after the
+/// other ask once. An answer that led to no connection is not used again.
 ///
-/// It is for resolvers that fall back on it or look at its answers. Calls that block are made on at
-/// most 256 threads for the whole process, none of which belongs to a runtime: a name server that
-/// takes its time holds up neither the fetches of others nor the end of a runtime.
+/// It is for resolvers that fall back on it or look at its answers, and, given to
+/// [`ClientBuilder::resolver`](crate::ClientBuilder::resolver), for clients that are to have the
+/// system asked for every connection. Calls that block are made on at most 256 threads for the whole
+/// process, none of which belongs to a runtime: a name server that takes its time holds up neither
+/// the fetches of others nor the end of a runtime.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemResolver;
 
@@ -105,6 +112,8 @@ impl Resolve for SystemResolver {
 pub(crate) struct Resolver {
     fixed: HashMap<String, Vec<SocketAddr>>,
     resolve: Arc<dyn Resolve>,
+    /// The system's. A caller's resolver keeps what it likes for itself.
+    answers: Option<Answers>,
 }
 
 impl Default for Resolver {
@@ -112,6 +121,7 @@ impl Default for Resolver {
         Self {
             fixed: HashMap::new(),
             resolve: Arc::new(SystemResolver),
+            answers: Some(Answers::default()),
         }
     }
 }
@@ -123,9 +133,10 @@ impl Resolver {
             .insert(canonical(host), addresses.into_iter().collect());
     }
 
-    /// Asks `resolve` for what is not fixed.
+    /// Asks `resolve` for what is not fixed, and each time.
     pub(crate) fn ask(&mut self, resolve: impl Resolve) {
         self.resolve = Arc::new(resolve);
+        self.answers = None;
     }
 
     /// The addresses of a host, of which there is at least one.
@@ -137,17 +148,35 @@ impl Resolver {
         if let Ok(address) = host.parse::<IpAddr>() {
             return Ok(vec![SocketAddr::new(address, port)]);
         }
-        let addresses = match self.fixed.get(&canonical(host)) {
-            Some(fixed) => distinct(fixed, port),
-            None => match self.resolve.resolve(host).await {
-                Ok(found) => distinct(&found, port),
-                Err(error) => return Err(no_address(host).with_source(error)),
-            },
-        };
-        if addresses.is_empty() {
-            return Err(no_address(host));
+        if let Some(fixed) = self.fixed.get(&canonical(host)) {
+            return some(host, distinct(fixed, port));
         }
-        Ok(addresses)
+        let answers = self.answers.as_ref();
+        if let Some(known) = answers.and_then(|known| known.get(host, port, Instant::now())) {
+            return Ok(known);
+        }
+        let found = match self.resolve.resolve(host).await {
+            Ok(found) => some(host, distinct(&found, port))?,
+            Err(error) => return Err(no_address(host).with_source(error)),
+        };
+        if let Some(answers) = answers {
+            answers.keep(host, port, &found, Instant::now());
+        }
+        Ok(found)
+    }
+
+    /// Nothing was reached by a host's addresses: who comes next asks anew.
+    pub(super) fn forget(&self, host: &str, port: u16) {
+        if let Some(answers) = &self.answers {
+            answers.forget(host, port);
+        }
+    }
+
+    /// Whether nobody would be asked.
+    #[cfg(test)]
+    pub(super) fn knows(&self, host: &str, port: u16) -> bool {
+        let answers = self.answers.as_ref();
+        answers.is_some_and(|known| known.get(host, port, Instant::now()).is_some())
     }
 }
 
@@ -156,6 +185,13 @@ impl fmt::Debug for Resolver {
         f.debug_struct("Resolver")
             .field("fixed", &self.fixed)
             .finish_non_exhaustive()
+    }
+}
+
+fn some(host: &str, addresses: Vec<SocketAddr>) -> Result<Vec<SocketAddr>> {
+    match addresses.is_empty() {
+        true => Err(no_address(host)),
+        false => Ok(addresses),
     }
 }
 
@@ -188,6 +224,9 @@ fn distinct(addresses: &[SocketAddr], port: u16) -> Vec<SocketAddr> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
     use super::*;
 
     #[tokio::test]
@@ -239,6 +278,70 @@ mod tests {
         assert_eq!(found.len(), limits::ADDRESSES);
         assert_eq!(found.first(), Some(&"192.0.2.0:443".parse().unwrap()));
         assert_eq!(found.last(), Some(&"192.0.2.63:443".parse().unwrap()));
+    }
+
+    /// Says yes, no address, or no, by turns, and counts how often it is asked.
+    struct Turns(AtomicUsize);
+
+    impl Resolve for Turns {
+        fn resolve<'a>(&'a self, _: &'a str) -> Resolving<'a> {
+            let answer = match self.0.fetch_add(1, Ordering::Relaxed) % 3 {
+                0 => Ok(vec!["192.0.2.1:0".parse().unwrap()]),
+                1 => Ok(vec![]),
+                _ => Err("the directory is closed".into()),
+            };
+            Box::pin(async { answer })
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_systems_answers_are_used_again_for_a_second_and_a_callers_are_not() {
+        for (is_systems, expected) in [
+            // Asked, known, known until it is forgotten, and whatever is no answer is not kept.
+            (
+                true,
+                [
+                    (0, true, 1),
+                    (999, true, 1),
+                    (1, false, 2),
+                    (0, false, 3),
+                    (0, true, 4),
+                ],
+            ),
+            (
+                false,
+                [
+                    (0, true, 1),
+                    (999, false, 2),
+                    (1, false, 3),
+                    (0, true, 4),
+                    (0, false, 5),
+                ],
+            ),
+        ] {
+            let turns = Arc::new(Turns(AtomicUsize::new(0)));
+            let mut resolver = Resolver::default();
+            resolver.ask(Arc::clone(&turns));
+            resolver.answers = is_systems.then(Answers::default);
+            for (later, is_answered, asked) in expected {
+                tokio::time::advance(Duration::from_millis(later)).await;
+                let found = resolver.resolve("name.test", 443).await;
+                assert_eq!(found.is_ok(), is_answered, "{found:?}");
+                assert_eq!(turns.0.load(Ordering::Relaxed), asked);
+            }
+            resolver.forget("name.test", 443);
+            let _ = resolver.resolve("name.test", 443).await;
+            let (.., asked) = expected[4];
+            assert_eq!(turns.0.load(Ordering::Relaxed), asked + 1);
+        }
+    }
+
+    #[test]
+    fn only_who_was_given_no_resolver_keeps_answers() {
+        let mut resolver = Resolver::default();
+        assert!(resolver.answers.is_some());
+        resolver.ask(SystemResolver);
+        assert!(resolver.answers.is_none());
     }
 
     #[tokio::test]

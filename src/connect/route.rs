@@ -52,6 +52,7 @@ impl Route {
         self.guard.admit(origin.host(), &addresses, wanted.asker)?;
         let dialled = dial::race(&addresses, wanted.deadline, timings).await;
         let (stream, remote) = dialled.map_err(|lost| {
+            self.resolver.forget(origin.host(), origin.port());
             lost.explain(ErrorKind::Connect, format!("connecting to {origin} failed"))
         })?;
         Ok(Connected {
@@ -71,5 +72,85 @@ impl Route {
                 guard.admit_unseen(origin.host(), origin.port(), wanted.asker)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    use tokio::task::JoinHandle;
+
+    use super::*;
+    use crate::connect::asker::Asker;
+    use crate::connect::origin::Origin;
+    use crate::connect::proxy::Proxy;
+    use crate::limits::{self, Deadline};
+    use crate::tls::demand::Demand;
+    use crate::tls::{Clock, Policy};
+
+    /// The system answers `localhost`, and its answer is known from then on, unless nobody was
+    /// reached by it.
+    #[tokio::test]
+    async fn an_answer_that_led_nowhere_is_not_used_again() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let open = listener.local_addr().unwrap().port();
+        let (refusing, _server) = refusing_proxy().await;
+        let shut = {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            listener.local_addr().unwrap().port()
+        };
+        for (proxy, port, asked, is_known) in [
+            (None, open, open, true),
+            (None, shut, shut, false),
+            (Some(shut), open, shut, false),
+            // The host is not to blame.
+            (Some(shut), open, open, true),
+            (Some(refusing), open, refusing, true),
+            (Some(refusing), open, open, false),
+        ] {
+            let proxies = proxy.map_or_else(Proxies::none, |port| {
+                let proxy = Proxy::parse(&format!("socks5://localhost:{port}"));
+                Proxies::all(proxy.unwrap(), Some(""))
+            });
+            let route = Route {
+                resolver: Resolver::default(),
+                guard: AddressGuard::default(),
+                proxies,
+            };
+            let is_reached = reaches(&route, port).await;
+            assert_eq!(is_reached, (proxy, port) == (None, open));
+            let knows = route.resolver.knows("localhost", asked);
+            assert_eq!(knows, is_known, "{proxy:?} {port} {asked}");
+        }
+    }
+
+    async fn reaches(route: &Route, port: u16) -> bool {
+        let (policy, clock) = (Policy::default(), Clock::default());
+        let trust = Trust::new(None, None, policy, vec![], clock, None).unwrap();
+        let origin = Origin::tls("localhost", port).unwrap();
+        let target = trust.endpoint(origin, Demand::Verified);
+        let wanted = Wanted {
+            target: &target,
+            asker: Asker::Caller,
+            deadline: Deadline::start(limits::DEADLINE),
+        };
+        let opened = route.open(wanted, &trust, &mut Timings::default()).await;
+        opened.is_ok()
+    }
+
+    /// One that speaks SOCKS 5 and opens a way to nobody: RFC 1928 §6, "Connection refused".
+    async fn refusing_proxy() -> (u16, JoinHandle<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let serving = tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                for answer in [&[5, 0][..], &[5, 5, 0, 1, 0, 0, 0, 0, 0, 0]] {
+                    assert_ne!(stream.read(&mut [0; 64]).await.unwrap(), 0);
+                    stream.write_all(answer).await.unwrap();
+                }
+            }
+        });
+        (port, serving)
     }
 }

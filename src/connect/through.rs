@@ -86,6 +86,7 @@ impl Through<'_> {
                 Err(denied) => return Err(self.denied(&denied)),
             }
         }
+        self.resolver.forget(origin.host(), origin.port());
         Err(self.denied(&Denied::Refused(refusals.join(", "))))
     }
 
@@ -107,6 +108,7 @@ impl Through<'_> {
         let addresses = deadline.time(Phase::Dns, timings, resolving).await??;
         let dialled = dial::race(&addresses, deadline, timings).await;
         dialled.map_err(|lost| {
+            self.resolver.forget(at.host(), at.port());
             lost.explain(ErrorKind::Connect, "no connection could be opened".into())
         })
     }
