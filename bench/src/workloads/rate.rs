@@ -50,7 +50,7 @@ pub fn full(bench: &Bench) -> Result<Section> {
     let workload = "new connection by name, full handshake, CPU a connection against reqwest";
     Ok(Section {
         title: "A new connection each, full handshake",
-        text: shown("One at a time, X25519", &rounds, &Name::ALL, true),
+        text: shown("One at a time, X25519", &rounds, &Name::ALL, true) + BY_NAME,
         lines: vec![line(
             workload,
             &rounds,
@@ -79,7 +79,7 @@ pub fn hybrid(bench: &Bench) -> Result<Section> {
             &rounds,
             &Name::ALL,
             false,
-        ),
+        ) + BY_NAME,
         lines: vec![line(
             workload,
             &rounds,
@@ -103,7 +103,7 @@ pub fn resumed(bench: &Bench) -> Result<Section> {
     let workload = "new connection, resumed, requests a second against reqwest";
     Ok(Section {
         title: "A new connection each, resumed",
-        text: shown("One at a time, TLS 1.3 tickets", &rounds, &Name::ALL, true),
+        text: shown("One at a time, TLS 1.3 tickets", &rounds, &Name::ALL, true) + BY_NAME,
         lines: vec![line(
             workload,
             &rounds,
@@ -202,3 +202,10 @@ const HTTP2: [Name; 5] = [
 ];
 
 const AT_ONCE: usize = 64;
+
+/// What is in the figures of new connections.
+const BY_NAME: &str = "\
+The name is `localhost`, for which urlfetch asks the system once a second, and the others for each
+connection.
+
+";
