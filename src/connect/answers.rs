@@ -10,8 +10,6 @@ use tokio::time::Instant;
 use crate::limits;
 
 /// Answers, each for [`limits::ANSWER_AGE`]; only the last [`limits::ANSWERS`] of them.
-///
-/// All are good for as long, so they stand in the order in which they end.
 #[derive(Debug, Default)]
 pub(super) struct Answers(Mutex<VecDeque<Answer>>);
 
@@ -20,19 +18,25 @@ struct Answer {
     host: String,
     port: u16,
     addresses: Vec<SocketAddr>,
-    since: Instant,
+    asked: Instant,
 }
 
 impl Answers {
     pub(super) fn get(&self, host: &str, port: u16, now: Instant) -> Option<Vec<SocketAddr>> {
-        let answers = self.young(now);
+        let mut answers = self.lock();
+        answers.retain(|answer| answer.is_young(now));
         let known = answers.iter().find(|answer| answer.is_for(host, port));
         known.map(|answer| answer.addresses.clone())
     }
 
-    /// What a host's answer is from now on.
-    pub(super) fn keep(&self, host: &str, port: u16, addresses: &[SocketAddr], now: Instant) {
-        let mut answers = self.young(now);
+    /// What the answer is for a host that was asked for at that time, unless there is one that was
+    /// asked for later: what took its time to come may have been true when the question came in.
+    pub(super) fn keep(&self, host: &str, port: u16, addresses: &[SocketAddr], asked: Instant) {
+        let mut answers = self.lock();
+        let is_newer = |answer: &Answer| answer.is_for(host, port) && answer.asked > asked;
+        if answers.iter().any(is_newer) {
+            return;
+        }
         answers.retain(|answer| !answer.is_for(host, port));
         if answers.len() == limits::ANSWERS {
             answers.pop_front();
@@ -41,24 +45,13 @@ impl Answers {
             host: host.to_owned(),
             port,
             addresses: addresses.to_vec(),
-            since: now,
+            asked,
         });
     }
 
     /// A host's answer led nowhere.
     pub(super) fn forget(&self, host: &str, port: u16) {
         self.lock().retain(|answer| !answer.is_for(host, port));
-    }
-
-    /// Without those whose time is up.
-    fn young(&self, now: Instant) -> MutexGuard<'_, VecDeque<Answer>> {
-        let mut answers = self.lock();
-        let is_old =
-            |answer: &Answer| now.saturating_duration_since(answer.since) >= limits::ANSWER_AGE;
-        while answers.front().is_some_and(is_old) {
-            answers.pop_front();
-        }
-        answers
     }
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<Answer>> {
@@ -69,6 +62,13 @@ impl Answers {
 impl Answer {
     fn is_for(&self, host: &str, port: u16) -> bool {
         self.port == port && self.host == host
+    }
+
+    /// From the question, as what lay on the way for a while is no younger for it. What is yet to
+    /// be asked for by this clock was by another: runtimes may have one each, that is wound by hand.
+    fn is_young(&self, now: Instant) -> bool {
+        let age = now.checked_duration_since(self.asked);
+        age.is_some_and(|age| age < limits::ANSWER_AGE)
     }
 }
 
@@ -89,10 +89,10 @@ mod tests {
         answers.keep("b.test", 443, &[second], after(400));
         let known = Some(vec![first, second]);
         for (host, port, at, expected) in [
-            ("a.test", 443, 0, known.clone()),
+            ("a.test", 443, 400, known.clone()),
             // Another name, if there are domains to search (resolv.conf(5)).
-            ("a.test.", 443, 0, None),
-            ("a.test", 444, 0, None),
+            ("a.test.", 443, 400, None),
+            ("a.test", 444, 400, None),
             ("b.test", 443, 999, Some(vec![second])),
             ("a.test", 443, 999, known),
             ("a.test", 443, 1_000, None),
@@ -119,6 +119,9 @@ mod tests {
         answers.keep("a.test", 443, &[address(3)], later);
         assert_eq!(answers.lock().len(), 2);
         assert_eq!(answers.get("a.test", 443, later), Some(vec![address(3)]));
+        // One that was asked for before, and came later.
+        answers.keep("a.test", 443, &[address(1)], then);
+        assert_eq!(answers.get("a.test", 443, later), Some(vec![address(3)]));
         // Its time begins with it, and it is the other's that ends first.
         let end = then + limits::ANSWER_AGE;
         assert_eq!(answers.get("b.test", 443, end), None);
@@ -127,6 +130,22 @@ mod tests {
         assert!(answers.get("a.test", 443, end).is_some());
         answers.forget("a.test", 443);
         assert_eq!(answers.get("a.test", 443, end), None);
+    }
+
+    #[test]
+    fn an_answer_ends_whatever_stands_before_it() {
+        let address = SocketAddr::from(([192, 0, 2, 1], 443));
+        let then = Instant::now();
+        // Asked for a little later, and by a clock that was wound on.
+        for ahead in [Duration::from_millis(400), Duration::from_secs(3_600)] {
+            let answers = Answers::default();
+            answers.keep("ahead.test", 443, &[address], then + ahead);
+            answers.keep("a.test", 443, &[address], then);
+            let end = then + limits::ANSWER_AGE;
+            assert_eq!(answers.get("a.test", 443, end), None, "{ahead:?}");
+            let is_known = answers.get("ahead.test", 443, end).is_some();
+            assert_eq!(is_known, ahead < limits::ANSWER_AGE, "{ahead:?}");
+        }
     }
 
     #[test]

@@ -19,10 +19,10 @@ use crate::timings::Phase;
 /// Finds the addresses of hosts, in the place of the system: see
 /// [`ClientBuilder::resolver`](crate::ClientBuilder::resolver).
 ///
-/// It is asked anew for every connection and keeps what it likes for itself; a connection that is
-/// reused needs no address. [`AddressGuard`](crate::AddressGuard) judges each answer, and what it
-/// judged is what is dialled: a second answer cannot come in between. Nor can a resolver say who a
-/// host is: the peer is still verified to be the one in the URL.
+/// The client that it is given to asks it anew for every connection, and it keeps what it likes for
+/// itself; a connection that is reused needs no address. [`AddressGuard`](crate::AddressGuard) judges
+/// each answer, and what it judged is what is dialled: a second answer cannot come in between. Nor can
+/// a resolver say who a host is: the peer is still verified to be the one in the URL.
 ///
 /// # Examples
 ///
@@ -87,8 +87,10 @@ impl<R: Resolve + ?Sized> Resolve for Arc<R> {
 }
 
 /// The system's resolver, `getaddrinfo`, which clients ask unless told otherwise, and whose answers
-/// they use again for a second, of their last 64 hosts: connections that are opened one after the
-/// other ask once. An answer that led to no connection is not used again.
+/// they use again for a second from the question: connections that are opened one after the other
+/// ask once. The last 64 answers are kept so, of a host and port each, whatever their time to live,
+/// which `getaddrinfo` does not tell. Each connection has them judged by its guard anew; one that is
+/// refused, or by which nobody could be dialled, is not used again.
 ///
 /// It is for resolvers that fall back on it or look at its answers, and, given to
 /// [`ClientBuilder::resolver`](crate::ClientBuilder::resolver), for clients that are to have the
@@ -151,8 +153,8 @@ impl Resolver {
         if let Some(fixed) = self.fixed.get(&canonical(host)) {
             return some(host, distinct(fixed, port));
         }
-        let answers = self.answers.as_ref();
-        if let Some(known) = answers.and_then(|known| known.get(host, port, Instant::now())) {
+        let (answers, asked) = (self.answers.as_ref(), Instant::now());
+        if let Some(known) = answers.and_then(|known| known.get(host, port, asked)) {
             return Ok(known);
         }
         let found = match self.resolve.resolve(host).await {
@@ -160,12 +162,12 @@ impl Resolver {
             Err(error) => return Err(no_address(host).with_source(error)),
         };
         if let Some(answers) = answers {
-            answers.keep(host, port, &found, Instant::now());
+            answers.keep(host, port, &found, asked);
         }
         Ok(found)
     }
 
-    /// Nothing was reached by a host's addresses: who comes next asks anew.
+    /// A host's addresses were refused, or nothing was reached by them: who comes next asks anew.
     pub(super) fn forget(&self, host: &str, port: u16) {
         if let Some(answers) = &self.answers {
             answers.forget(host, port);
@@ -333,6 +335,32 @@ mod tests {
             let _ = resolver.resolve("name.test", 443).await;
             let (.., asked) = expected[4];
             assert_eq!(turns.0.load(Ordering::Relaxed), asked + 1);
+        }
+    }
+
+    /// Takes its time.
+    struct Slow(Duration);
+
+    impl Resolve for Slow {
+        fn resolve<'a>(&'a self, _: &'a str) -> Resolving<'a> {
+            Box::pin(async {
+                tokio::time::sleep(self.0).await;
+                Ok(vec!["192.0.2.1:0".parse().unwrap()])
+            })
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_is_as_old_as_its_question() {
+        for (took, is_known) in [(600, true), (1_000, false)] {
+            let resolver = Resolver {
+                resolve: Arc::new(Slow(Duration::from_millis(took))),
+                ..Resolver::default()
+            };
+            assert!(resolver.resolve("name.test", 443).await.is_ok());
+            assert_eq!(resolver.knows("name.test", 443), is_known);
+            tokio::time::advance(Duration::from_millis(400)).await;
+            assert!(!resolver.knows("name.test", 443), "{took}");
         }
     }
 

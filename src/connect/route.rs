@@ -49,10 +49,12 @@ impl Route {
         let resolving = wanted.deadline.time(Phase::Dns, timings, resolving);
         let addresses = resolving.await??;
         // The very addresses that are dialled below: nobody is asked for the name again in between.
-        self.guard.admit(origin.host(), &addresses, wanted.asker)?;
+        let forget = || self.resolver.forget(origin.host(), origin.port());
+        let admitted = self.guard.admit(origin.host(), &addresses, wanted.asker);
+        admitted.inspect_err(|_| forget())?;
         let dialled = dial::race(&addresses, wanted.deadline, timings).await;
         let (stream, remote) = dialled.map_err(|lost| {
-            self.resolver.forget(origin.host(), origin.port());
+            forget();
             lost.explain(ErrorKind::Connect, format!("connecting to {origin} failed"))
         })?;
         Ok(Connected {
@@ -95,33 +97,40 @@ mod tests {
     async fn an_answer_that_led_nowhere_is_not_used_again() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let open = listener.local_addr().unwrap().port();
-        let (refusing, _server) = refusing_proxy().await;
+        // RFC 1928 §6, "Connection refused".
+        let (refusing, _server) = socks(&[5, 5, 0, 1, 0, 0, 0, 0, 0, 0]).await;
+        let (closing, _server) = socks(&[]).await;
         let shut = {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             listener.local_addr().unwrap().port()
         };
-        for (proxy, port, asked, is_known) in [
-            (None, open, open, true),
-            (None, shut, shut, false),
-            (Some(shut), open, shut, false),
+        let (everywhere, public) = (AddressGuard::default, AddressGuard::public_only);
+        for (guard, proxy, port, asked, is_known) in [
+            (everywhere(), None, open, open, true),
+            (everywhere(), None, shut, shut, false),
+            (public(), None, open, open, false),
+            (everywhere(), Some(shut), open, shut, false),
             // The host is not to blame.
-            (Some(shut), open, open, true),
-            (Some(refusing), open, refusing, true),
-            (Some(refusing), open, open, false),
+            (everywhere(), Some(shut), open, open, true),
+            (everywhere(), Some(refusing), open, refusing, true),
+            (everywhere(), Some(refusing), open, open, false),
+            (everywhere(), Some(closing), open, open, false),
+            (public(), Some(closing), open, open, false),
         ] {
             let proxies = proxy.map_or_else(Proxies::none, |port| {
                 let proxy = Proxy::parse(&format!("socks5://localhost:{port}"));
                 Proxies::all(proxy.unwrap(), Some(""))
             });
+            let row = format!("{guard:?} {proxy:?} {port} {asked}");
+            let is_reached = proxy.is_none() && is_known;
             let route = Route {
                 resolver: Resolver::default(),
-                guard: AddressGuard::default(),
+                guard,
                 proxies,
             };
-            let is_reached = reaches(&route, port).await;
-            assert_eq!(is_reached, (proxy, port) == (None, open));
+            assert_eq!(reaches(&route, port).await, is_reached, "{row}");
             let knows = route.resolver.knows("localhost", asked);
-            assert_eq!(knows, is_known, "{proxy:?} {port} {asked}");
+            assert_eq!(knows, is_known, "{row}");
         }
     }
 
@@ -139,13 +148,13 @@ mod tests {
         opened.is_ok()
     }
 
-    /// One that speaks SOCKS 5 and opens a way to nobody: RFC 1928 §6, "Connection refused".
-    async fn refusing_proxy() -> (u16, JoinHandle<()>) {
+    /// A proxy that speaks SOCKS 5, and gives everybody this reply.
+    async fn socks(reply: &'static [u8]) -> (u16, JoinHandle<()>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let serving = tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
-                for answer in [&[5, 0][..], &[5, 5, 0, 1, 0, 0, 0, 0, 0, 0]] {
+                for answer in [&[5, 0][..], reply] {
                     assert_ne!(stream.read(&mut [0; 64]).await.unwrap(), 0);
                     stream.write_all(answer).await.unwrap();
                 }

@@ -68,7 +68,9 @@ impl Through<'_> {
         let origin = target.origin();
         let resolving = pin!(self.resolver.resolve(origin.host(), origin.port()));
         let addresses = deadline.time(Phase::Dns, timings, resolving).await??;
-        self.guard.admit(origin.host(), &addresses, asker)?;
+        let forget = || self.resolver.forget(origin.host(), origin.port());
+        let admitted = self.guard.admit(origin.host(), &addresses, asker);
+        admitted.inspect_err(|_| forget())?;
         let mut refusals = Vec::new();
         for address in addresses.into_iter().take(limits::SOCKS_ADDRESSES) {
             let (mut stream, remote) = self.reach(timings).await?;
@@ -83,10 +85,13 @@ impl Through<'_> {
                     });
                 }
                 Err(Denied::Refused(why)) => refusals.push(format!("{address}: {why}")),
-                Err(denied) => return Err(self.denied(&denied)),
+                Err(denied) => {
+                    forget();
+                    return Err(self.denied(&denied));
+                }
             }
         }
-        self.resolver.forget(origin.host(), origin.port());
+        forget();
         Err(self.denied(&Denied::Refused(refusals.join(", "))))
     }
 
