@@ -8,6 +8,7 @@
 )]
 
 use std::io::{Read, Write};
+use std::mem;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex, mpsc};
@@ -46,6 +47,8 @@ enum After {
     Keys,
     /// Another response, which nobody asked for.
     Poison,
+    /// So many bytes of it, and the rest when the next request has come.
+    Begun(usize),
     /// The end of the connection.
     Goodbye,
     /// Nothing, and the last record is not what was sealed.
@@ -92,7 +95,14 @@ fn a_body_is_whole_however_records_and_segments_are_cut() {
 #[test]
 fn what_follows_large_records_answers_nobody() {
     for length in [100_000, 16_384 * 12, 333_333] {
-        for (after, connections) in [(After::Keys, 1), (After::Poison, 2), (After::Goodbye, 2)] {
+        for (after, connections) in [
+            (After::Keys, 1),
+            (After::Poison, 2),
+            (After::Begun(1), 2),
+            (After::Begun(5), 2),
+            (After::Begun(60), 2),
+            (After::Goodbye, 2),
+        ] {
             for late in [false, true] {
                 let first = Reply {
                     length,
@@ -270,7 +280,7 @@ fn serve(
     gate: &Barrier,
 ) {
     socket.set_nodelay(true).unwrap();
-    let mut asked = Vec::new();
+    let (mut asked, mut rest) = (Vec::new(), Vec::new());
     loop {
         let mut some = [0; 1_000];
         match rustls::Stream::new(&mut tls, &mut socket).read(&mut some) {
@@ -282,8 +292,9 @@ fn serve(
         }
         asked.clear();
         let Some(reply) = next() else { return };
-        // What TLS had to say by itself, first.
-        let mut wire = written(&mut tls, b"");
+        // What was begun, and what TLS had to say by itself, first.
+        let mut wire = mem::take(&mut rest);
+        wire.extend(written(&mut tls, b""));
         let head = format!(
             "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n",
             reply.length
@@ -308,10 +319,16 @@ fn serve(
             After::Nothing => {}
             After::Fault => *wire.last_mut().unwrap() ^= 1,
             After::Keys => tls.refresh_traffic_keys().unwrap(),
-            After::Poison => said = b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\npoison",
+            After::Poison | After::Begun(_) => {
+                said = b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\npoison";
+            }
             After::Goodbye => tls.send_close_notify(),
         }
-        wire.extend(written(&mut tls, said));
+        let mut said = written(&mut tls, said);
+        if let After::Begun(bytes) = reply.after {
+            rest = said.split_off(bytes);
+        }
+        wire.extend(said);
         send(&wire);
         if reply.after != After::Nothing {
             gate.wait();

@@ -109,6 +109,7 @@ mod profile;
 mod read_ahead;
 mod readings;
 pub(crate) mod reason;
+mod records;
 mod revocation;
 mod revoked;
 mod rollover;

@@ -14,6 +14,7 @@ use super::callbacks::Credential;
 use super::overheard::Overheard;
 use super::peer::Peer;
 use super::read_ahead::ReadAhead;
+use super::records::Records;
 use super::verdict::Verdict;
 use crate::connect::transport::{Io, Transport};
 
@@ -89,30 +90,38 @@ fn nothing_waits(overheard: &mut Overheard<Transport>, tls: &mut ClientConnectio
     if tls.process_new_packets().is_err() || !tls.wants_read() {
         return false;
     }
-    let (ahead, transport) = (&mut overheard.ahead, &mut overheard.stream);
-    if ahead.is_empty() && transport.is_silent() {
+    let Overheard {
+        stream,
+        ahead,
+        records,
+        ..
+    } = overheard;
+    if records.are_whole() && ahead.is_empty() && stream.is_silent() {
         return true;
     }
-    match transport {
-        Transport::Plain(socket) => take_in(ahead, socket, tls).unwrap_or(false),
+    match stream {
+        Transport::Plain(socket) => take_in(records, ahead, socket, tls).unwrap_or(false),
         Transport::Tunnel(_) => false,
     }
 }
 
-/// Whether nothing but records of TLS's own waits, read ahead or on the socket. They are read, for
-/// no longer than that takes.
+/// Whether nothing but whole records of TLS's own waits, read ahead or on the socket. They are read,
+/// for no longer than that takes. One that has begun may be of data.
 fn take_in(
+    records: &mut Records,
     ahead: &mut ReadAhead,
     socket: &TcpStream,
     tls: &mut ClientConnection,
 ) -> io::Result<bool> {
     let socket = SockRef::from(socket);
-    let mut waiting = ahead.chain(&*socket);
+    let mut waiting = records.of(ahead.chain(&*socket));
     for _ in 0..READS {
         match tls.read_tls(&mut waiting) {
             Ok(0) => return Ok(false),
             Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                return Ok(waiting.records.are_whole());
+            }
             Err(error) => return Err(error),
         }
         let state = tls.process_new_packets().map_err(io::Error::other)?;
@@ -185,20 +194,31 @@ mod tests {
     #[tokio::test]
     async fn only_what_is_of_tls_itself_is_silence() {
         type Say = fn(&mut ServerConnection);
-        let rows: [(&str, Say, bool); 5] = [
-            ("nothing", |_| {}, true),
-            ("keys", |tls| tls.refresh_traffic_keys().unwrap(), true),
-            ("data", |tls| tls.writer().write_all(b"x").unwrap(), false),
-            ("an end", |tls| tls.send_close_notify(), false),
-            ("a fault", |tls| tls.send_close_notify(), false),
-        ];
-        for (said, say, expected) in rows {
+        let keys: Say = |tls| tls.refresh_traffic_keys().unwrap();
+        let data: Say = |tls| tls.writer().write_all(b"x").unwrap();
+        let end: Say = |tls| tls.send_close_notify();
+        for (said, say, expected) in [
+            ("nothing", (|_| {}) as Say, true),
+            ("keys", keys, true),
+            ("data", data, false),
+            ("an end", end, false),
+            ("a fault", end, false),
+            ("a byte of data", data, false),
+            ("a head of data", data, false),
+            ("half of data", data, false),
+            // Nobody can know that it is none.
+            ("half of keys", keys, false),
+        ] {
             for place in ["ahead", "socket", "TLS"] {
                 let (mut client, mut server) = pair();
                 say(&mut server);
                 let mut wire = written(|wire| server.write_tls(wire));
-                if said == "a fault" {
-                    *wire.last_mut().unwrap() ^= 1;
+                match said.split_once(" of") {
+                    Some(("a byte", _)) => wire.truncate(1),
+                    Some(("a head", _)) => wire.truncate(5),
+                    Some(_) => wire.truncate(wire.len() - 1),
+                    None if said == "a fault" => *wire.last_mut().unwrap() ^= 1,
+                    None => {}
                 }
                 let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
                 let socket = TcpStream::connect(listener.local_addr().unwrap()).await;
@@ -207,7 +227,10 @@ mod tests {
                 match place {
                     "ahead" => overheard.ahead = ReadAhead::holding(wire),
                     "socket" => assert_eq!(end.try_write(&wire).unwrap(), wire.len()),
-                    _ => assert_eq!(take(&mut client, &wire).is_err(), said == "a fault"),
+                    _ => {
+                        overheard.records.pass(&wire);
+                        assert_eq!(take(&mut client, &wire).is_err(), said == "a fault");
+                    }
                 }
                 let found = nothing_waits(&mut overheard, &mut client);
                 assert_eq!(found, expected, "{said} {place}");
