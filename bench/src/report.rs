@@ -47,7 +47,7 @@ pub fn whole(bench: &Bench, sections: &[Section], others: &str, missing: &str) -
         text += &section(found);
     }
     text += others;
-    writeln!(text, "## How it was measured\n\n{METHOD}")?;
+    writeln!(text, "\n## How it was measured\n\n{METHOD}")?;
     writeln!(
         text,
         "{} rounds, each of {:?} where time is measured.\n\n## Machine and versions\n\n{}",
@@ -128,7 +128,8 @@ const ABOUT: &str = "\
 What a request costs by urlfetch and by its peers, with verification, deadlines, redirects and
 limits as each has them by default. *floor* is the least that can be done: tokio and tokio-rustls
 with a request written by hand and a response read by httparse, and bare `h2` for HTTP/2; it
-follows, limits and times nothing. *hyper-util* is its legacy client with hyper-rustls.
+follows, limits and times nothing. *hyper-util* is its legacy client with hyper-rustls. The goals are
+this project's own.
 
 This file is written as a whole by `cargo run --release --manifest-path bench/Cargo.toml`; nothing
 in it is asserted by a test. To run a part, or fewer rounds, see `-- --help`.

@@ -69,8 +69,8 @@ pub(crate) fn growths() -> Vec<Growth> {
                 Row::new("each, kept as it came from `chunk()`", Bytes, Each, kept).from(10_000),
             ],
             prepare,
-            note: "Over HTTP/1.1 hyper hands the pieces on one by one, and each wakes who reads. What \
-                   is kept holds on to what was read from the connection with it, which is shared.",
+            note: "Over HTTP/1.1 each piece is a chunk (RFC 9112 §7.1), over HTTP/2 a frame. What is \
+                   kept holds on to what was read from the connection with it, which is shared.",
         },
     ]
 }

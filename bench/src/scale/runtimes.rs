@@ -40,9 +40,11 @@ pub(crate) fn growths() -> Vec<Growth> {
             ),
         ],
         prepare: |_, _| {},
-        note: "One HTTP/2 connection is one task: where its callers are on another thread, each \
-               request goes over and its response comes back. A pool that runtimes share costs a \
-               request no more than a pool for each.",
+        note: "The threads of one runtime put each other to sleep and wake each other: strace counts \
+               almost a futex a request. One HTTP/2 connection is one task: where its callers are on \
+               another thread, each request goes over and its response comes back. Nobody waits for \
+               a pool that runtimes share: it counts some 70 futexes to 6,784 requests, as with a \
+               client for each.",
     }]
 }
 
