@@ -7,7 +7,7 @@
     reason = "what fails here fails a test"
 )]
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::mem;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,13 +17,20 @@ use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::pki_types::PrivatePkcs8KeyDer;
-use rustls::{ServerConfig, ServerConnection};
-use urlfetch::{Client, ErrorKind, RootStore};
+use rustls::server::NoServerSessionStorage;
+use rustls::{ProtocolVersion, ServerConfig, ServerConnection, SupportedProtocolVersion};
+use urlfetch::{Client, Error, ErrorKind, Response, RootStore};
 
 const HOST: &str = "records.test";
 
 /// No wait is so long that does not last for ever.
 const HANG: Duration = Duration::from_secs(20);
+
+/// How long a server waits for a request that should not come.
+const WHILE: Duration = Duration::from_millis(100);
+
+/// A response that nobody asked for.
+const POISON: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\npoison";
 
 /// What a server says, and how.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +52,8 @@ enum After {
     Nothing,
     /// A change of TLS's keys, which is its own affair (RFC 8446 §4.6.3).
     Keys,
+    /// So many bytes of that, and, once they are with the client's system, the rest.
+    KeysBegun(usize),
     /// Another response, which nobody asked for.
     Poison,
     /// So many bytes of it, and the rest when the next request has come.
@@ -132,6 +141,97 @@ fn what_follows_large_records_answers_nobody() {
     }
 }
 
+/// It is not used before the rest has come, and whoever looks meanwhile leaves it alone.
+#[test]
+fn a_change_of_keys_in_two_pieces_costs_no_connection() {
+    let cases = [5, 100_000, 16_384 * 12].iter().flat_map(|length| {
+        let bytes = [1, 5, 20].iter();
+        bytes.flat_map(|bytes| [(*length, *bytes, false), (*length, *bytes, true)])
+    });
+    for (length, bytes, late) in cases {
+        let first = Reply {
+            length,
+            record: 16_384,
+            piece: usize::MAX,
+            after: After::KeysBegun(bytes),
+            late,
+        };
+        let second = Reply {
+            length: 5,
+            after: After::Nothing,
+            late: false,
+            ..first
+        };
+        let server = Server::start(vec![first, second]);
+        run(async {
+            let client = server.client();
+            assert!(server.fetch(&client).await == body(length), "{first:?}");
+            server.say_what_follows(first);
+            assert_eq!(client.pool_stats().now.idle, 1, "{first:?}");
+            // Those that were woken have looked as well.
+            tokio::task::yield_now().await;
+            server.gate.wait();
+            server.gate.wait();
+            assert_eq!(server.fetch(&client).await, body(5), "{first:?}");
+        });
+        assert_eq!(server.connections(), 1, "{first:?}");
+    }
+}
+
+/// Nor is it asked while nobody can know what has begun: in TLS 1.3 the server may speak with its
+/// part of the handshake (RFC 8446 §2.3), in TLS 1.2 as soon as that has ended.
+#[test]
+fn what_has_begun_before_the_first_request_is_no_answer() {
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        for bytes in [1, 5, 60, usize::MAX] {
+            let (mut config, ca_pem) = config(&[version]);
+            // Where a session of TLS 1.2 is resumed the client has the last word, and asks with it.
+            let once = Arc::get_mut(&mut config).unwrap();
+            once.session_storage = Arc::new(NoServerSessionStorage {});
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+            let addr = listener.local_addr().unwrap();
+            let (ends, ended) = mpsc::channel();
+            thread::spawn(move || {
+                for socket in listener.incoming() {
+                    let tls = ServerConnection::new(Arc::clone(&config)).unwrap();
+                    let asked = speak_first(socket.unwrap(), tls, bytes, Some(WHILE));
+                    let _ = ends.send(asked);
+                }
+            });
+            run(async {
+                let error = fetch(&client(addr, &ca_pem), addr).await.unwrap_err();
+                let case = format!("{version:?} {bytes}: {error}");
+                assert_eq!(error.code(), "malformed-reply", "{case}");
+                assert!(!error.request_was_sent(), "{case}");
+            });
+            // It was tried once more, as nothing had been sent.
+            for _ in 0..2 {
+                let asked = ended.recv_timeout(HANG).unwrap();
+                assert_eq!(asked, b"", "{version:?} {bytes}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_request_that_waits_for_what_has_begun_is_not_sent() {
+    let (config, ca_pem) = config(&[&rustls::version::TLS13]);
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let addr = listener.local_addr().unwrap();
+    let server = thread::spawn(move || {
+        let (socket, _) = listener.accept().unwrap();
+        speak_first(socket, ServerConnection::new(config).unwrap(), 1, None)
+    });
+    run(async {
+        let client = client(addr, &ca_pem);
+        let call = client.fetch(format!("https://{HOST}:{}/", addr.port()));
+        let error = call.deadline(Duration::from_millis(500)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Deadline, "{error}");
+        assert!(!error.request_was_sent(), "{error}");
+    });
+    assert_eq!(server.join().unwrap(), b"");
+}
+
 /// Though it has left the socket, which would tell of it, and no other request looks.
 #[test]
 fn an_end_that_came_with_the_body_closes_the_connection() {
@@ -168,8 +268,7 @@ fn a_record_that_fails_is_told_of_at_once() {
             late: false,
         }]);
         run(async {
-            let url = format!("https://{HOST}:{}/", server.addr.port());
-            let response = server.client().fetch(url).await.unwrap();
+            let response = fetch(&server.client(), server.addr).await.unwrap();
             let error = response.bytes().await.unwrap_err();
             assert_eq!(
                 error.kind(),
@@ -191,6 +290,18 @@ fn body(length: usize) -> Vec<u8> {
     (0..length).map(|n| (n % 251) as u8).collect()
 }
 
+fn client(addr: SocketAddr, ca_pem: &str) -> Client {
+    let roots = RootStore::empty().add_pem(ca_pem).unwrap();
+    let client = Client::builder().roots(roots).no_proxy();
+    client.resolve(HOST, [addr]).build().unwrap()
+}
+
+async fn fetch(client: &Client, addr: SocketAddr) -> Result<Response, Error> {
+    client
+        .fetch(format!("https://{HOST}:{}/", addr.port()))
+        .await
+}
+
 /// A server that gives each request the next of its replies, on threads of its own.
 struct Server {
     addr: SocketAddr,
@@ -205,7 +316,7 @@ struct Server {
 
 impl Server {
     fn start(replies: Vec<Reply>) -> Self {
-        let (config, ca_pem) = config();
+        let (config, ca_pem) = config(&[&rustls::version::TLS13]);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let addr = listener.local_addr().unwrap();
         let connections = Arc::<AtomicUsize>::default();
@@ -242,21 +353,12 @@ impl Server {
     }
 
     fn client(&self) -> Client {
-        let roots = RootStore::empty().add_pem(&self.ca_pem).unwrap();
-        let client = Client::builder().roots(roots).no_proxy();
-        client.resolve(HOST, [self.addr]).build().unwrap()
+        client(self.addr, &self.ca_pem)
     }
 
     async fn fetch(&self, client: &Client) -> Vec<u8> {
-        let url = format!("https://{HOST}:{}/", self.addr.port());
-        client
-            .fetch(url)
-            .await
-            .unwrap()
-            .bytes()
-            .await
-            .unwrap()
-            .to_vec()
+        let response = fetch(client, self.addr).await.unwrap();
+        response.bytes().await.unwrap().to_vec()
     }
 
     /// Returns when it has come.
@@ -318,20 +420,63 @@ fn serve(
         match reply.after {
             After::Nothing => {}
             After::Fault => *wire.last_mut().unwrap() ^= 1,
-            After::Keys => tls.refresh_traffic_keys().unwrap(),
+            After::Keys | After::KeysBegun(_) => tls.refresh_traffic_keys().unwrap(),
             After::Poison | After::Begun(_) => {
-                said = b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\npoison";
+                said = POISON;
             }
             After::Goodbye => tls.send_close_notify(),
         }
         let mut said = written(&mut tls, said);
-        if let After::Begun(bytes) = reply.after {
+        if let After::Begun(bytes) | After::KeysBegun(bytes) = reply.after {
             rest = said.split_off(bytes);
         }
         wire.extend(said);
         send(&wire);
         if reply.after != After::Nothing {
             gate.wait();
+        }
+        if let After::KeysBegun(_) = reply.after {
+            gate.wait();
+            send(&mem::take(&mut rest));
+            gate.wait();
+        }
+    }
+}
+
+/// One connection, on which so many bytes of a response are sent as soon as TLS may, and the rest if
+/// nobody asks for a while, or never. What its client has sent.
+fn speak_first(
+    mut socket: TcpStream,
+    mut tls: ServerConnection,
+    bytes: usize,
+    patience: Option<Duration>,
+) -> Vec<u8> {
+    socket.set_nodelay(true).unwrap();
+    socket.set_read_timeout(patience).unwrap();
+    let (mut asked, mut rest, mut speaks) = (Vec::new(), Vec::new(), false);
+    loop {
+        match tls.read_tls(&mut socket) {
+            Ok(1..) if tls.process_new_packets().is_ok() => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                let _ = socket.write_all(&mem::take(&mut rest));
+            }
+            _ => return asked,
+        }
+        let _ = tls.reader().read_to_end(&mut asked);
+        let mut wire = written(&mut tls, b"");
+        let may_speak =
+            tls.protocol_version() == Some(ProtocolVersion::TLSv1_3) || !tls.is_handshaking();
+        if !speaks && !wire.is_empty() && may_speak {
+            speaks = true;
+            let mut poison = written(&mut tls, POISON);
+            let later = poison.split_off(bytes.min(poison.len()));
+            wire.extend(poison);
+            let _ = socket.write_all(&wire);
+            rest = later;
+        } else if rest.is_empty() {
+            let _ = socket.write_all(&wire);
+        } else {
+            rest.extend(wire);
         }
     }
 }
@@ -346,7 +491,7 @@ fn written(tls: &mut ServerConnection, plain: &[u8]) -> Vec<u8> {
     wire
 }
 
-fn config() -> (Arc<ServerConfig>, String) {
+fn config(versions: &[&'static SupportedProtocolVersion]) -> (Arc<ServerConfig>, String) {
     let mut root = CertificateParams::default();
     root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let root = CertifiedIssuer::self_signed(root, KeyPair::generate().unwrap()).unwrap();
@@ -358,11 +503,12 @@ fn config() -> (Arc<ServerConfig>, String) {
     #[cfg(not(feature = "aws-lc-rs"))]
     let provider = rustls::crypto::ring::default_provider();
     let key = PrivatePkcs8KeyDer::from(key.serialize_der()).into();
-    let config = ServerConfig::builder_with_provider(Arc::new(provider))
-        .with_protocol_versions(&[&rustls::version::TLS13])
+    let mut config = ServerConfig::builder_with_provider(Arc::new(provider))
+        .with_protocol_versions(versions)
         .unwrap()
         .with_no_client_auth()
         .with_single_cert(vec![leaf.into()], key)
         .unwrap();
+    config.send_half_rtt_data = true;
     (Arc::new(config), root.pem())
 }

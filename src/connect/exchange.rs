@@ -155,15 +155,17 @@ impl Lease {
         before: Before,
     ) -> Result<(Parts, Incoming), Failed> {
         let facts = &self.open.facts;
+        // An HTTP/1.1 connection goes with its request: what was not written by now never will be.
+        // On h2 other streams are counted too.
+        let sent = facts.is_http2 || facts.traffic.written() > before.written;
         let (head, body) = match outcome {
-            // It may be written at this moment.
             Err(elapsed) => {
                 // A peer that is gone without a word takes every request of the next minutes; so
                 // may one that has words for everything but requests.
                 if !before.is_answered(facts) {
                     self.open.retire();
                 }
-                let error = Error::from(elapsed).sent(true);
+                let error = Error::from(elapsed).sent(sent);
                 return Err(Failed {
                     error: error.with_verdict(facts.shared_verdict()),
                     payload: None,
@@ -175,9 +177,6 @@ impl Lease {
                 });
             }
             Ok(Err((error, payload))) => {
-                // An HTTP/1.1 connection goes with its request: what was not written by now never
-                // will be. On h2 other streams are counted too.
-                let sent = facts.is_http2 || facts.traffic.written() > before.written;
                 let how = Circumstances {
                     handed_back: payload.is_some(),
                     // h2 fails a stream by GOAWAY only above the last one that the peer will

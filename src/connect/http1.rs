@@ -20,6 +20,7 @@ use super::Stream;
 use super::failure::Broken;
 use super::framing::{self, Doubt, Extent};
 use super::outgoing::Outgoing;
+use super::transport::Unread;
 use crate::limits;
 use chunked::{Chunks, Piece};
 pub(crate) use fault::Fault;
@@ -82,14 +83,18 @@ impl Http1 {
         }
     }
 
-    /// Whether nothing has come since the response before, not even an end: bytes are no answer to a
-    /// request that follows (RFC 9112 §6.3), and after an end there will be none.
+    /// What has come since the response before. A request may follow on nothing alone: bytes are no
+    /// answer to it (RFC 9112 §6.3), and after an end there will be none.
     ///
     /// It looks at the socket itself, as tokio does so only when the system has told its driver of
     /// news. That may be late: by then the bytes would be read as the answer.
-    pub(super) fn is_silent(&mut self) -> bool {
-        self.is_dry = self.stream.is_silent();
-        self.is_dry && self.read.is_empty()
+    pub(super) fn unread(&mut self) -> Unread {
+        let unread = self.stream.unread();
+        self.is_dry = unread == Unread::Nothing;
+        match self.read.is_empty() {
+            true => unread,
+            false => Unread::News,
+        }
     }
 
     /// Has this woken when something comes, be it an end, until somebody uses the connection. It is
@@ -191,6 +196,10 @@ impl Http1 {
                 Ok(1..) if !self.outbound.has_begun() => Err(Broken::Doubt(Doubt::Unasked)),
                 read => read,
             });
+        }
+        // What has begun by now is no answer. The rest of it tells what it is.
+        if !self.outbound.has_begun() && self.stream.is_amid_record() {
+            return Poll::Pending;
         }
         match ready!(self.outbound.poll(cx, &mut self.stream)) {
             Ok(()) => Poll::Pending,

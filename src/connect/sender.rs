@@ -9,6 +9,7 @@ use super::failure::{Broken, Cause};
 use super::http1::Http1;
 use super::http2::Http2;
 use super::keep::Ping;
+use super::transport::Unread;
 use super::{Connected, Stream};
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::Deadline;
@@ -79,7 +80,7 @@ impl Sender {
     /// Whether it takes the next request. It looks at the connection itself.
     pub(super) fn is_ready(&mut self) -> bool {
         match self {
-            Self::Http1(connection) => connection.is_silent(),
+            Self::Http1(connection) => connection.unread() == Unread::Nothing,
             Self::Http2(connection) => !connection.is_closed(),
         }
     }

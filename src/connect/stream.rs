@@ -14,7 +14,7 @@ use tokio::task::unconstrained;
 
 use super::frames::Frames;
 use super::framing::Doubt;
-use super::transport::{self, Io, Transport};
+use super::transport::{self, Io, Transport, Unread};
 use crate::tls::TlsStream;
 
 /// A connection's stream.
@@ -115,11 +115,19 @@ impl Stream {
         &self.traffic
     }
 
-    /// Whether nothing waits to be read, but for what is TLS's own, and no end either.
-    pub(super) fn is_silent(&mut self) -> bool {
+    /// What waits to be read, but for what is TLS's own.
+    pub(super) fn unread(&mut self) -> Unread {
         match &mut self.kind {
-            Kind::Plain(transport) => transport.is_silent(),
-            Kind::Tls(stream) => stream.is_silent(),
+            Kind::Plain(transport) => transport.unread(),
+            Kind::Tls(stream) => stream.unread(),
+        }
+    }
+
+    /// Whether a record of TLS has come in part, by all that has been read of the socket.
+    pub(super) fn is_amid_record(&self) -> bool {
+        match &self.kind {
+            Kind::Plain(transport) => transport.is_amid_record(),
+            Kind::Tls(stream) => stream.is_amid_record(),
         }
     }
 
@@ -147,7 +155,7 @@ impl Stream {
     /// if something is there already, or its runtime is gone.
     pub(super) fn watch(&mut self, waker: &Waker) -> bool {
         // What has left the socket wakes nobody.
-        if self.as_tls().is_some_and(TlsStream::holds_some) && !self.is_silent() {
+        if self.as_tls().is_some_and(TlsStream::holds_some) && self.unread() == Unread::News {
             return false;
         }
         let mut context = Context::from_waker(waker);

@@ -20,16 +20,36 @@ pub(crate) enum Transport<S = TcpStream> {
 
 /// A stream of whatever type.
 pub(crate) trait Io: AsyncRead + AsyncWrite + Send + Sync + Unpin {
-    /// Whether nothing waits to be read, and no end either.
+    /// What waits to be read.
     ///
     /// It looks at the socket under all of it, as tokio does so only when the system has told its
     /// driver of news, and that may be late.
-    fn is_silent(&mut self) -> bool;
+    fn unread(&mut self) -> Unread;
+
+    /// Whether a record of TLS has come in part, by all that has been read of the socket.
+    fn is_amid_record(&self) -> bool;
+}
+
+/// What waits to be read, wherever it may have got to by now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Unread {
+    Nothing,
+    /// The beginning of a record of TLS, which may be TLS's own or of data: nobody can know yet.
+    Part,
+    /// Data, a fault, or an end.
+    News,
 }
 
 impl Io for TcpStream {
-    fn is_silent(&mut self) -> bool {
-        peek(self).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+    fn unread(&mut self) -> Unread {
+        match peek(self) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Unread::Nothing,
+            _ => Unread::News,
+        }
+    }
+
+    fn is_amid_record(&self) -> bool {
+        false
     }
 }
 
@@ -39,10 +59,17 @@ pub(super) fn peek(socket: &TcpStream) -> io::Result<usize> {
 }
 
 impl Io for Transport {
-    fn is_silent(&mut self) -> bool {
+    fn unread(&mut self) -> Unread {
         match self {
-            Self::Plain(socket) => socket.is_silent(),
-            Self::Tunnel(stream) => stream.is_silent(),
+            Self::Plain(socket) => socket.unread(),
+            Self::Tunnel(stream) => stream.unread(),
+        }
+    }
+
+    fn is_amid_record(&self) -> bool {
+        match self {
+            Self::Plain(socket) => socket.is_amid_record(),
+            Self::Tunnel(stream) => stream.is_amid_record(),
         }
     }
 }
@@ -116,10 +143,17 @@ impl<S> fmt::Debug for Transport<S> {
 
 #[cfg(test)]
 impl Io for tokio::io::DuplexStream {
-    fn is_silent(&mut self) -> bool {
+    fn unread(&mut self) -> Unread {
         let mut context = Context::from_waker(std::task::Waker::noop());
         let mut byte = [0];
         let polled = Pin::new(self).poll_read(&mut context, &mut ReadBuf::new(&mut byte));
-        polled.is_pending()
+        match polled {
+            Poll::Pending => Unread::Nothing,
+            Poll::Ready(_) => Unread::News,
+        }
+    }
+
+    fn is_amid_record(&self) -> bool {
+        false
     }
 }

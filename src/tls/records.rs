@@ -3,6 +3,8 @@
 
 use std::io::{self, Read};
 
+use crate::connect::transport::Unread;
+
 /// How far into a record the bytes of a connection have come.
 #[derive(Default)]
 pub(super) struct Records {
@@ -18,6 +20,14 @@ impl Records {
     /// Whether all that has come is whole records.
     pub(super) fn are_whole(&self) -> bool {
         self.head == 0 && self.left == 0
+    }
+
+    /// What waits, where nothing more has come.
+    pub(super) fn unread(&self) -> Unread {
+        match self.are_whole() {
+            true => Unread::Nothing,
+            false => Unread::Part,
+        }
     }
 
     /// Goes over the bytes that come next.

@@ -16,7 +16,7 @@ use super::peer::Peer;
 use super::read_ahead::ReadAhead;
 use super::records::Records;
 use super::verdict::Verdict;
-use crate::connect::transport::{Io, Transport};
+use crate::connect::transport::{Io, Transport, Unread};
 
 /// A TLS stream whose peer was judged before it was handed over.
 ///
@@ -78,17 +78,20 @@ impl<S> fmt::Debug for TlsStream<S> {
 impl Io for TlsStream {
     /// What waits may be TLS's own, a ticket or a change of keys (RFC 8446 §4.6): it is taken in,
     /// and only data or an end are news. Inside of another TLS it is news whatever it is.
-    fn is_silent(&mut self) -> bool {
+    fn unread(&mut self) -> Unread {
         let (overheard, tls) = self.stream.get_mut();
-        nothing_waits(overheard, tls)
+        find_unread(overheard, tls)
+    }
+
+    fn is_amid_record(&self) -> bool {
+        is_amid_record(self.stream.get_ref().0)
     }
 }
 
-/// Whether there is neither data nor an end, wherever it may have got to by now.
-fn nothing_waits(overheard: &mut Overheard<Transport>, tls: &mut ClientConnection) -> bool {
+fn find_unread(overheard: &mut Overheard<Transport>, tls: &mut ClientConnection) -> Unread {
     // A fault that nobody was told of, data that nobody has read, or an end.
     if tls.process_new_packets().is_err() || !tls.wants_read() {
-        return false;
+        return Unread::News;
     }
     let Overheard {
         stream,
@@ -96,40 +99,47 @@ fn nothing_waits(overheard: &mut Overheard<Transport>, tls: &mut ClientConnectio
         records,
         ..
     } = overheard;
-    if records.are_whole() && ahead.is_empty() && stream.is_silent() {
-        return true;
-    }
-    match stream {
-        Transport::Plain(socket) => take_in(records, ahead, socket, tls).unwrap_or(false),
-        Transport::Tunnel(_) => false,
+    let beneath = match ahead.is_empty() {
+        true => stream.unread(),
+        false => Unread::News,
+    };
+    match (beneath, stream) {
+        (Unread::News, Transport::Plain(socket)) => {
+            take_in(records, ahead, socket, tls).unwrap_or(Unread::News)
+        }
+        _ => beneath.max(records.unread()),
     }
 }
 
-/// Whether nothing but whole records of TLS's own waits, read ahead or on the socket. They are read,
-/// for no longer than that takes. One that has begun may be of data.
+fn is_amid_record(overheard: &Overheard<Transport>) -> bool {
+    !overheard.records.are_whole() || overheard.stream.is_amid_record()
+}
+
+/// What waits beyond whole records of TLS's own, read ahead or on the socket. Those are read, for no
+/// longer than that takes.
 fn take_in(
     records: &mut Records,
     ahead: &mut ReadAhead,
     socket: &TcpStream,
     tls: &mut ClientConnection,
-) -> io::Result<bool> {
+) -> io::Result<Unread> {
     let socket = SockRef::from(socket);
     let mut waiting = records.of(ahead.chain(&*socket));
     for _ in 0..READS {
         match tls.read_tls(&mut waiting) {
-            Ok(0) => return Ok(false),
+            Ok(0) => return Ok(Unread::News),
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                return Ok(waiting.records.are_whole());
+                return Ok(waiting.records.unread());
             }
             Err(error) => return Err(error),
         }
         let state = tls.process_new_packets().map_err(io::Error::other)?;
         if state.plaintext_bytes_to_read() > 0 || state.peer_has_closed() {
-            return Ok(false);
+            return Ok(Unread::News);
         }
     }
-    Ok(false)
+    Ok(Unread::News)
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsStream<S> {
@@ -194,20 +204,20 @@ mod tests {
     #[tokio::test]
     async fn only_what_is_of_tls_itself_is_silence() {
         type Say = fn(&mut ServerConnection);
+        use Unread::{News, Nothing, Part};
         let keys: Say = |tls| tls.refresh_traffic_keys().unwrap();
         let data: Say = |tls| tls.writer().write_all(b"x").unwrap();
         let end: Say = |tls| tls.send_close_notify();
         for (said, say, expected) in [
-            ("nothing", (|_| {}) as Say, true),
-            ("keys", keys, true),
-            ("data", data, false),
-            ("an end", end, false),
-            ("a fault", end, false),
-            ("a byte of data", data, false),
-            ("a head of data", data, false),
-            ("half of data", data, false),
-            // Nobody can know that it is none.
-            ("half of keys", keys, false),
+            ("nothing", (|_| {}) as Say, Nothing),
+            ("keys", keys, Nothing),
+            ("data", data, News),
+            ("an end", end, News),
+            ("a fault", end, News),
+            ("a byte of data", data, Part),
+            ("a head of data", data, Part),
+            ("half of data", data, Part),
+            ("half of keys", keys, Part),
         ] {
             for place in ["ahead", "socket", "TLS"] {
                 let (mut client, mut server) = pair();
@@ -232,10 +242,75 @@ mod tests {
                         assert_eq!(take(&mut client, &wire).is_err(), said == "a fault");
                     }
                 }
-                let found = nothing_waits(&mut overheard, &mut client);
+                let found = find_unread(&mut overheard, &mut client);
                 assert_eq!(found, expected, "{said} {place}");
                 drop(end);
             }
+        }
+    }
+
+    /// What its inner TLS has, and what the one beneath it.
+    #[test]
+    fn inside_of_another_tls_it_takes_both_to_be_silent() {
+        use Unread::{News, Nothing, Part};
+        let (none, part): (&[u8], &[u8]) = (&[], &[23, 3, 3]);
+        for (came, ahead, beneath, expected, is_amid) in [
+            (none, none, Nothing, Nothing, false),
+            (none, none, Part, Part, true),
+            (none, none, News, News, false),
+            (none, part, Nothing, News, false),
+            (part, none, Nothing, Part, true),
+            (part, none, Part, Part, true),
+            (part, none, News, News, true),
+        ] {
+            let (mut client, _) = pair();
+            let mut overheard = Overheard::new(Transport::Tunnel(Box::new(Beneath(beneath))));
+            overheard.records.pass(came);
+            overheard.ahead = ReadAhead::holding(ahead.to_vec());
+            let case = format!("{came:?} {ahead:?} {beneath:?}");
+            assert_eq!(is_amid_record(&overheard), is_amid, "{case}");
+            assert_eq!(find_unread(&mut overheard, &mut client), expected, "{case}");
+        }
+    }
+
+    /// The TLS beneath, in which this waits.
+    struct Beneath(Unread);
+
+    impl Io for Beneath {
+        fn unread(&mut self) -> Unread {
+            self.0
+        }
+
+        fn is_amid_record(&self) -> bool {
+            self.0 == Unread::Part
+        }
+    }
+
+    impl AsyncRead for Beneath {
+        fn poll_read(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            _: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
+
+    impl AsyncWrite for Beneath {
+        fn poll_write(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            _: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            Poll::Pending
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
         }
     }
 

@@ -8,6 +8,7 @@ use super::Host;
 use super::idle::Idle;
 use super::state::State;
 use crate::connect::facts::Facts;
+use crate::connect::transport::Unread;
 
 impl Host {
     /// Lets go of what is idle for too long, or too old, and of an h2 connection that is closed. One
@@ -39,7 +40,7 @@ impl Host {
     pub(super) fn reap_idle(self: &Arc<Self>, state: &mut State, now: Instant) {
         let waker = self.watch.of(self);
         let keeps = |idle: &mut Idle| {
-            let is_open = idle.connection.is_silent() && idle.connection.watch(waker);
+            let is_open = idle.connection.unread() != Unread::News && idle.connection.watch(waker);
             self.keeps(!is_open, &idle.facts, Some(idle.since), now)
         };
         let taken = state.idle.take_unless(&self.keep, keeps);
