@@ -7,7 +7,8 @@
     reason = "what fails here fails a test"
 )]
 
-use std::io::{self, Read, Write};
+use std::io::ErrorKind::{TimedOut, WouldBlock};
+use std::io::{Read, Write};
 use std::mem;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -46,6 +47,15 @@ struct Reply {
     late: bool,
 }
 
+/// Five bytes, and no more.
+const SHORT: Reply = Reply {
+    length: 5,
+    record: 16_384,
+    piece: usize::MAX,
+    after: After::Nothing,
+    late: false,
+};
+
 /// What follows the response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum After {
@@ -83,8 +93,7 @@ fn a_body_is_whole_however_records_and_segments_are_cut() {
                 length,
                 record,
                 piece,
-                after: After::Nothing,
-                late: false,
+                ..SHORT
             });
         }
     }
@@ -113,20 +122,7 @@ fn what_follows_large_records_answers_nobody() {
             (After::Goodbye, 2),
         ] {
             for late in [false, true] {
-                let first = Reply {
-                    length,
-                    record: 16_384,
-                    piece: usize::MAX,
-                    after,
-                    late,
-                };
-                let second = Reply {
-                    length: 5,
-                    after: After::Nothing,
-                    late: false,
-                    ..first
-                };
-                let server = Server::start(vec![first, second]);
+                let (server, first) = Server::of(length, after, late);
                 run(async {
                     let client = server.client();
                     assert!(server.fetch(&client).await == body(length), "{first:?}");
@@ -149,20 +145,7 @@ fn a_change_of_keys_in_two_pieces_costs_no_connection() {
         bytes.flat_map(|bytes| [(*length, *bytes, false), (*length, *bytes, true)])
     });
     for (length, bytes, late) in cases {
-        let first = Reply {
-            length,
-            record: 16_384,
-            piece: usize::MAX,
-            after: After::KeysBegun(bytes),
-            late,
-        };
-        let second = Reply {
-            length: 5,
-            after: After::Nothing,
-            late: false,
-            ..first
-        };
-        let server = Server::start(vec![first, second]);
+        let (server, first) = Server::of(length, After::KeysBegun(bytes), late);
         run(async {
             let client = server.client();
             assert!(server.fetch(&client).await == body(length), "{first:?}");
@@ -238,10 +221,8 @@ fn an_end_that_came_with_the_body_closes_the_connection() {
     for length in [5, 20_000, 333_333] {
         let reply = Reply {
             length,
-            record: 16_384,
-            piece: usize::MAX,
             after: After::Goodbye,
-            late: false,
+            ..SHORT
         };
         let mut server = Server::start(vec![reply]);
         run(async {
@@ -263,9 +244,8 @@ fn a_record_that_fails_is_told_of_at_once() {
         let server = Server::start(vec![Reply {
             length,
             record: 8_192,
-            piece: usize::MAX,
             after: After::Fault,
-            late: false,
+            ..SHORT
         }]);
         run(async {
             let response = fetch(&server.client(), server.addr).await.unwrap();
@@ -315,6 +295,17 @@ struct Server {
 }
 
 impl Server {
+    /// One whose first reply is this, and the second [`SHORT`].
+    fn of(length: usize, after: After, late: bool) -> (Self, Reply) {
+        let first = Reply {
+            length,
+            after,
+            late,
+            ..SHORT
+        };
+        (Self::start(vec![first, SHORT]), first)
+    }
+
     fn start(replies: Vec<Reply>) -> Self {
         let (config, ca_pem) = config(&[&rustls::version::TLS13]);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
@@ -457,7 +448,8 @@ fn speak_first(
     loop {
         match tls.read_tls(&mut socket) {
             Ok(1..) if tls.process_new_packets().is_ok() => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            // As one system or the other has it.
+            Err(error) if [WouldBlock, TimedOut].contains(&error.kind()) => {
                 let _ = socket.write_all(&mem::take(&mut rest));
             }
             _ => return asked,
