@@ -103,8 +103,9 @@ pub(crate) const STREAMS_BEFORE_SETTINGS: usize = 100;
 /// 256 bytes each, and every one of them takes as much memory, however little is in it.
 pub(crate) const UNREAD_PER_CONNECTION: u32 = 64 << 20;
 
-/// Most bytes that are read of a TLS connection before they are asked for, and only while much
-/// comes: four large records (RFC 8446 §5.1), by one call of the system where there were four.
+/// Most bytes of a TLS connection that have come and were not taken in: four large records (RFC 8446
+/// §5.1), by one call of the system where there were four, and only while much comes. A message of a
+/// handshake that is longer is refused, as rustls itself would have it.
 pub(crate) const READ_AHEAD: usize = 64 << 10;
 
 /// Longest time that a connection nobody uses any more takes to close. curl gives a TLS shutdown

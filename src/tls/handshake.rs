@@ -2,17 +2,22 @@
 //! is none.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use rustls::client::UnbufferedClientConnection;
 use rustls::pki_types::ServerName;
-use rustls::{AlertDescription, HandshakeKind, InvalidMessage, PeerIncompatible, ProtocolVersion};
+use rustls::{
+    AlertDescription, ClientConfig, HandshakeKind, InvalidMessage, PeerIncompatible,
+    ProtocolVersion,
+};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_rustls::TlsConnector;
 
 use super::callbacks::{Credential, WITNESS, Witness};
 use super::demand::Demand;
+use super::driver::Driver;
 use super::overheard::Overheard;
 use super::peer::Peer;
 use super::presented::Presented;
@@ -43,10 +48,7 @@ impl Tls {
     {
         let witness = Arc::new(Mutex::new(Witness::default()));
         let sessions = self.sessions(origin);
-        let connector = TlsConnector::from(Arc::clone(&sessions.config));
-        let connecting = connector
-            .connect(name.clone(), Overheard::new(stream))
-            .into_fallible();
+        let connecting = connect(Arc::clone(&sessions.config), name.clone(), stream);
         let result = WITNESS.scope(Arc::clone(&witness), connecting).await;
         let witness = std::mem::take(&mut *witness.lock().unwrap_or_else(PoisonError::into_inner));
         let stream = match result {
@@ -74,14 +76,14 @@ impl Tls {
                 return Err(Failure::Final(error.with_verdict(verdict)));
             }
         };
-        let connection = stream.get_ref().1;
+        let agreed = stream.engine.agreed();
         // On TLS 1.2 the handshake ends only when the peer is content.
-        let credential = match connection.protocol_version() {
+        let credential = match agreed.protocol_version() {
             Some(ProtocolVersion::TLSv1_2) => Credential::Unasked,
             _ => witness.credential,
         };
-        let chain = connection.peer_certificates().unwrap_or_default();
-        let verdict = match (connection.handshake_kind(), witness.verdict) {
+        let chain = agreed.peer_certificates().unwrap_or_default();
+        let verdict = match (agreed.handshake_kind(), witness.verdict) {
             (Some(HandshakeKind::Resumed), _) => {
                 let staple = chain.first().map(|leaf| sessions.staple(leaf));
                 let presented = Presented::new(chain).staple(staple.as_deref().unwrap_or_default());
@@ -115,7 +117,7 @@ impl Tls {
                 Err(Failure::Stale(verdict))
             }
             Demand::Verified | Demand::Reported => {
-                let Some(peer) = Peer::of(connection, verdict) else {
+                let Some(peer) = Peer::of(agreed, verdict) else {
                     let error = Error::new(ErrorKind::Tls, "the TLS handshake did not end");
                     return Err(Failure::Final(error));
                 };
@@ -126,6 +128,25 @@ impl Tls {
                 })
             }
         }
+    }
+}
+
+/// TLS over a stream, of which nobody was judged yet but by rustls' verifier; if there is none, what
+/// was overheard.
+async fn connect<S: AsyncRead + AsyncWrite + Unpin>(
+    config: Arc<ClientConfig>,
+    name: ServerName<'static>,
+    stream: Transport<S>,
+) -> Result<Driver<Overheard<Transport<S>>>, (io::Error, Overheard<Transport<S>>)> {
+    let overheard = Overheard::new(stream);
+    let tls = match UnbufferedClientConnection::new(config, name) {
+        Ok(tls) => tls,
+        Err(error) => return Err((io::Error::other(error), overheard)),
+    };
+    let mut driver = Driver::new(tls, overheard);
+    match poll_fn(|cx| driver.poll_handshake(cx)).await {
+        Ok(()) => Ok(driver),
+        Err(error) => Err((error, driver.stream)),
     }
 }
 

@@ -1,5 +1,5 @@
-//! A stream whose first bytes are kept, and whose records are followed: rustls does not tell in
-//! which version of TLS it was answered, if it does not speak it, nor where it stands in a record.
+//! A stream whose first bytes are kept: rustls does not tell in which version of TLS it was answered,
+//! if it does not speak it.
 
 use std::io;
 use std::pin::Pin;
@@ -7,15 +7,9 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::read_ahead::ReadAhead;
-use super::records::Records;
-
 /// What TLS runs over, and how its peer's first record began.
 pub(super) struct Overheard<S> {
     pub(super) stream: S,
-    pub(super) ahead: ReadAhead,
-    /// How far TLS has come in what it was given.
-    pub(super) records: Records,
     opening: [u8; OPENING],
     heard: usize,
 }
@@ -24,8 +18,6 @@ impl<S> Overheard<S> {
     pub(super) fn new(stream: S) -> Self {
         Self {
             stream,
-            ahead: ReadAhead::default(),
-            records: Records::default(),
             opening: [0; OPENING],
             heard: 0,
         }
@@ -59,11 +51,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Overheard<S> {
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
         let before = buf.filled().len();
-        let polled = this.ahead.poll_read(&mut this.stream, cx, buf);
-        let read = buf.filled().get(before..).unwrap_or_default();
-        this.records.pass(read);
+        let polled = Pin::new(&mut this.stream).poll_read(cx, buf);
         if this.heard < OPENING {
-            this.hear(read);
+            this.hear(buf.filled().get(before..).unwrap_or_default());
         }
         polled
     }

@@ -3,9 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use rustls::client::ClientConnection;
 use rustls::pki_types::CertificateDer;
-use rustls::{CipherSuite, HandshakeKind, ProtocolVersion};
+use rustls::{CipherSuite, CommonState, HandshakeKind, ProtocolVersion};
 
 use super::certificate::Certificate;
 use super::group::KeyExchangeGroup;
@@ -101,21 +100,21 @@ impl Peer {
     }
 
     /// The peer of a connection whose handshake is over; `None` if it is not.
-    pub(super) fn of(connection: &ClientConnection, verdict: Arc<Verdict>) -> Option<Self> {
-        let version = match connection.protocol_version()? {
+    pub(super) fn of(agreed: &CommonState, verdict: Arc<Verdict>) -> Option<Self> {
+        let version = match agreed.protocol_version()? {
             ProtocolVersion::TLSv1_2 => Version::Tls12,
             ProtocolVersion::TLSv1_3 => Version::Tls13,
             _ => return None,
         };
-        let suite = connection.negotiated_cipher_suite()?.suite();
-        let group = connection.negotiated_key_exchange_group();
-        let presented = connection.peer_certificates().unwrap_or_default();
+        let suite = agreed.negotiated_cipher_suite()?.suite();
+        let group = agreed.negotiated_key_exchange_group();
+        let presented = agreed.peer_certificates().unwrap_or_default();
         Some(Self(Arc::new(Inner {
             version,
             cipher_suite: registered_suite(suite),
             group: group.map(|group| KeyExchangeGroup::named(group.name())),
-            alpn: connection.alpn_protocol().map(Box::from),
-            is_resumed: connection.handshake_kind() == Some(HandshakeKind::Resumed),
+            alpn: agreed.alpn_protocol().map(Box::from),
+            is_resumed: agreed.handshake_kind() == Some(HandshakeKind::Resumed),
             chain: read(presented, &verdict),
             chain_total: presented.len(),
             verdict,

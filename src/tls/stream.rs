@@ -5,16 +5,17 @@ use std::io::{self, Read};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use rustls::ClientConnection;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::callbacks::Credential;
+use super::driver::Driver;
+use super::engine::{Engine, Step};
+use super::fill::is_full;
+use super::held::LITTLE;
 use super::overheard::Overheard;
 use super::peer::Peer;
-use super::read_ahead::ReadAhead;
-use super::records::Records;
 use super::verdict::Verdict;
 use crate::connect::transport::{Io, Transport, Unread};
 
@@ -23,7 +24,7 @@ use crate::connect::transport::{Io, Transport, Unread};
 /// It reads and writes as any tokio stream does. A peer that closes without `close_notify` is an
 /// error of kind [`io::ErrorKind::UnexpectedEof`], never a silent end.
 pub struct TlsStream<S = TcpStream> {
-    pub(super) stream: tokio_rustls::client::TlsStream<Overheard<Transport<S>>>,
+    pub(super) stream: Driver<Overheard<Transport<S>>>,
     pub(super) peer: Peer,
     pub(super) credential: Credential,
 }
@@ -41,7 +42,7 @@ impl<S> TlsStream<S> {
 
     /// The stream under the TLS; `None` where that is itself inside TLS, to a proxy.
     pub fn get_ref(&self) -> Option<&S> {
-        match &self.stream.get_ref().0.stream {
+        match &self.stream.stream.stream {
             Transport::Plain(stream) => Some(stream),
             Transport::Tunnel(_) => None,
         }
@@ -49,13 +50,12 @@ impl<S> TlsStream<S> {
 
     /// Whether something has come that nobody has read, or an end.
     pub(crate) fn holds_some(&self) -> bool {
-        let (overheard, tls) = self.stream.get_ref();
-        !tls.wants_read() || !overheard.ahead.is_empty()
+        self.stream.engine.has_news() || self.stream.engine.is_amid_record()
     }
 
-    /// Lets go of what is only of use while much is read.
+    /// Gives memory back that is only of use while much is read or written.
     pub(crate) fn rest(&mut self) {
-        self.stream.get_mut().0.ahead.rest();
+        self.stream.rest();
     }
 
     pub(crate) fn credential(&self) -> Credential {
@@ -79,67 +79,55 @@ impl Io for TlsStream {
     /// What waits may be TLS's own, a ticket or a change of keys (RFC 8446 §4.6): it is taken in,
     /// and only data or an end are news. Inside of another TLS it is news whatever it is.
     fn unread(&mut self) -> Unread {
-        let (overheard, tls) = self.stream.get_mut();
-        find_unread(overheard, tls)
+        let Driver { stream, engine, .. } = &mut self.stream;
+        find_unread(&mut stream.stream, engine)
     }
 
     fn is_amid_record(&self) -> bool {
-        is_amid_record(self.stream.get_ref().0)
+        let Driver { stream, engine, .. } = &self.stream;
+        engine.is_amid_record() || stream.stream.is_amid_record()
     }
 }
 
-fn find_unread(overheard: &mut Overheard<Transport>, tls: &mut ClientConnection) -> Unread {
+fn find_unread(stream: &mut Transport, engine: &mut Engine) -> Unread {
+    let held = take_in(engine);
+    if held == Unread::News {
+        return held;
+    }
+    match (stream.unread(), stream) {
+        (Unread::News, Transport::Plain(socket)) => read_in(&SockRef::from(&*socket), engine),
+        (beneath, _) => beneath.max(held),
+    }
+}
+
+/// What waits beyond whole records of TLS's own.
+fn take_in(engine: &mut Engine) -> Unread {
     // A fault that nobody was told of, data that nobody has read, or an end.
-    if tls.process_new_packets().is_err() || !tls.wants_read() {
+    if engine.has_news() || engine.take_in() != Ok(Step::Open) {
         return Unread::News;
     }
-    let Overheard {
-        stream,
-        ahead,
-        records,
-        ..
-    } = overheard;
-    let beneath = match ahead.is_empty() {
-        true => stream.unread(),
-        false => Unread::News,
-    };
-    match (beneath, stream) {
-        (Unread::News, Transport::Plain(socket)) => {
-            take_in(records, ahead, socket, tls).unwrap_or(Unread::News)
-        }
-        _ => beneath.max(records.unread()),
+    match engine.is_amid_record() {
+        true => Unread::Part,
+        false => Unread::Nothing,
     }
 }
 
-fn is_amid_record(overheard: &Overheard<Transport>) -> bool {
-    !overheard.records.are_whole() || overheard.stream.is_amid_record()
-}
-
-/// What waits beyond whole records of TLS's own, read ahead or on the socket. Those are read, for no
-/// longer than that takes.
-fn take_in(
-    records: &mut Records,
-    ahead: &mut ReadAhead,
-    socket: &TcpStream,
-    tls: &mut ClientConnection,
-) -> io::Result<Unread> {
-    let socket = SockRef::from(socket);
-    let mut waiting = records.of(ahead.chain(&*socket));
+/// The same, with what is on the socket: that is read, for no longer than TLS's own takes.
+fn read_in(mut socket: &socket2::Socket, engine: &mut Engine) -> Unread {
+    let mut room = [0; LITTLE];
     for _ in 0..READS {
-        match tls.read_tls(&mut waiting) {
-            Ok(0) => return Ok(Unread::News),
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                return Ok(waiting.records.unread());
-            }
-            Err(error) => return Err(error),
+        let held = take_in(engine);
+        if held == Unread::News || is_full(&engine.incoming) {
+            return Unread::News;
         }
-        let state = tls.process_new_packets().map_err(io::Error::other)?;
-        if state.plaintext_bytes_to_read() > 0 || state.peer_has_closed() {
-            return Ok(Unread::News);
+        match socket.read(&mut room) {
+            Ok(count @ 1..) => engine.incoming.add(room.get(..count).unwrap_or_default()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return held,
+            // An end or a fault.
+            Ok(0) | Err(_) => return Unread::News,
         }
     }
-    Ok(Unread::News)
+    Unread::News
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsStream<S> {
@@ -190,17 +178,15 @@ const READS: usize = 16;
 #[cfg(feature = "lab")]
 mod tests {
     use std::io::Write;
-    use std::sync::Arc;
 
-    use rcgen::generate_simple_self_signed;
-    use rustls::pki_types::PrivatePkcs8KeyDer;
-    use rustls::{ClientConfig, RootCertStore, ServerConfig, ServerConnection};
+    use rustls::ServerConnection;
     use tokio::net::TcpListener;
 
+    use super::super::engine::tests::{pair, written};
     use super::*;
-    use crate::tls::crypto;
 
-    /// What the server said last, wherever it is: read ahead, on the socket, or in TLS's hands.
+    /// What the server said last, wherever it is: read and not taken in, on the socket, or in TLS's
+    /// hands.
     #[tokio::test]
     async fn only_what_is_of_tls_itself_is_silence() {
         type Say = fn(&mut ServerConnection);
@@ -219,10 +205,10 @@ mod tests {
             ("half of data", data, Part),
             ("half of keys", keys, Part),
         ] {
-            for place in ["ahead", "socket", "TLS"] {
+            for place in ["read", "socket", "TLS"] {
                 let (mut client, mut server) = pair();
                 say(&mut server);
-                let mut wire = written(|wire| server.write_tls(wire));
+                let mut wire = written(&mut server);
                 match said.split_once(" of") {
                     Some(("a byte", _)) => wire.truncate(1),
                     Some(("a head", _)) => wire.truncate(5),
@@ -233,16 +219,15 @@ mod tests {
                 let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
                 let socket = TcpStream::connect(listener.local_addr().unwrap()).await;
                 let (end, _) = listener.accept().await.unwrap();
-                let mut overheard = Overheard::new(Transport::Plain(socket.unwrap()));
                 match place {
-                    "ahead" => overheard.ahead = ReadAhead::holding(wire),
                     "socket" => assert_eq!(end.try_write(&wire).unwrap(), wire.len()),
-                    _ => {
-                        overheard.records.pass(&wire);
-                        assert_eq!(take(&mut client, &wire).is_err(), said == "a fault");
-                    }
+                    _ => client.incoming.add(&wire),
                 }
-                let found = find_unread(&mut overheard, &mut client);
+                if place == "TLS" {
+                    assert_eq!(client.take_in().is_err(), said == "a fault");
+                }
+                let mut transport = Transport::Plain(socket.unwrap());
+                let found = find_unread(&mut transport, &mut client);
                 assert_eq!(found, expected, "{said} {place}");
                 drop(end);
             }
@@ -254,22 +239,19 @@ mod tests {
     fn inside_of_another_tls_it_takes_both_to_be_silent() {
         use Unread::{News, Nothing, Part};
         let (none, part): (&[u8], &[u8]) = (&[], &[23, 3, 3]);
-        for (came, ahead, beneath, expected, is_amid) in [
-            (none, none, Nothing, Nothing, false),
-            (none, none, Part, Part, true),
-            (none, none, News, News, false),
-            (none, part, Nothing, News, false),
-            (part, none, Nothing, Part, true),
-            (part, none, Part, Part, true),
-            (part, none, News, News, true),
+        for (came, beneath, expected) in [
+            (none, Nothing, Nothing),
+            (none, Part, Part),
+            (none, News, News),
+            (part, Nothing, Part),
+            (part, Part, Part),
+            (part, News, News),
         ] {
             let (mut client, _) = pair();
-            let mut overheard = Overheard::new(Transport::Tunnel(Box::new(Beneath(beneath))));
-            overheard.records.pass(came);
-            overheard.ahead = ReadAhead::holding(ahead.to_vec());
-            let case = format!("{came:?} {ahead:?} {beneath:?}");
-            assert_eq!(is_amid_record(&overheard), is_amid, "{case}");
-            assert_eq!(find_unread(&mut overheard, &mut client), expected, "{case}");
+            let mut transport = Transport::Tunnel(Box::new(Beneath(beneath)));
+            client.incoming.add(came);
+            let found = find_unread(&mut transport, &mut client);
+            assert_eq!(found, expected, "{came:?} {beneath:?}");
         }
     }
 
@@ -312,53 +294,5 @@ mod tests {
         fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
             Poll::Pending
         }
-    }
-
-    /// Two ends of a connection that have shaken hands and have nothing more to say.
-    fn pair() -> (ClientConnection, ServerConnection) {
-        let minted = generate_simple_self_signed([String::from("a.test")]).unwrap();
-        let certificate = minted.cert.der().clone();
-        let key = PrivatePkcs8KeyDer::from(minted.signing_key.serialize_der()).into();
-        let mut roots = RootCertStore::empty();
-        roots.add(certificate.clone()).unwrap();
-        let client = ClientConfig::builder_with_provider(crypto::provider())
-            .with_protocol_versions(&[&rustls::version::TLS13])
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        let server = ServerConfig::builder_with_provider(crypto::provider())
-            .with_protocol_versions(&[&rustls::version::TLS13])
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate], key)
-            .unwrap();
-        let name = "a.test".try_into().unwrap();
-        let mut client = ClientConnection::new(Arc::new(client), name).unwrap();
-        let mut server = ServerConnection::new(Arc::new(server)).unwrap();
-        for _ in 0..3 {
-            let hello = written(|wire| client.write_tls(wire));
-            let mut hello = hello.as_slice();
-            while !hello.is_empty() {
-                server.read_tls(&mut hello).unwrap();
-                server.process_new_packets().unwrap();
-            }
-            take(&mut client, &written(|wire| server.write_tls(wire))).unwrap();
-        }
-        assert!(!client.is_handshaking() && !server.is_handshaking());
-        (client, server)
-    }
-
-    fn take(client: &mut ClientConnection, mut wire: &[u8]) -> Result<(), rustls::Error> {
-        while !wire.is_empty() {
-            client.read_tls(&mut wire).unwrap();
-            client.process_new_packets()?;
-        }
-        Ok(())
-    }
-
-    fn written(mut write: impl FnMut(&mut Vec<u8>) -> io::Result<usize>) -> Vec<u8> {
-        let mut wire = Vec::new();
-        while write(&mut wire).unwrap() > 0 {}
-        wire
     }
 }
