@@ -102,13 +102,11 @@ fn find_unread(stream: &mut Transport, engine: &mut Engine) -> Unread {
 
 /// What waits beyond whole records of TLS's own.
 fn take_in(engine: &mut Engine) -> Unread {
-    // A fault that nobody was told of, data that nobody has read, or an end.
-    if engine.has_news() || engine.take_in() != Ok(Step::Open) {
-        return Unread::News;
-    }
-    match engine.is_amid_record() {
-        true => Unread::Part,
-        false => Unread::Nothing,
+    match engine.take_in() {
+        Ok(Step::Open) if engine.is_amid_record() => Unread::Part,
+        Ok(Step::Open) => Unread::Nothing,
+        // Data that nobody has read, an end, or a fault that nobody was told of.
+        _ => Unread::News,
     }
 }
 
