@@ -177,8 +177,9 @@ mod tests {
     use std::task::Waker;
 
     use rustls::ServerConnection;
+    use rustls::version::TLS13;
 
-    use super::super::engine::tests::{pair, written};
+    use super::super::engine::tests::{pair, strangers_with, written};
     use super::*;
 
     /// What its peer sent, and what was sent to it.
@@ -338,17 +339,43 @@ mod tests {
         ready(poll(&mut driver, |driver, cx| driver.poll_shutdown(cx))).unwrap();
     }
 
+    #[test]
+    fn a_long_chain_is_taken_and_one_without_end_is_not() {
+        for (certificates, expected) in [
+            (1, None),
+            (100, None),
+            (500, Some(io::ErrorKind::InvalidData)),
+        ] {
+            let (engine, mut server) = strangers_with(certificates, &TLS13, None);
+            let mut driver = of(engine, usize::MAX);
+            let done = loop {
+                match poll(&mut driver, |mut driver, cx| driver.poll_handshake(cx)) {
+                    Poll::Ready(done) => break done,
+                    Poll::Pending => {}
+                }
+                heard(&mut driver, &mut server);
+                driver.stream.comes.extend(written(&mut server));
+            };
+            let kind = done.as_ref().err().map(io::Error::kind);
+            assert_eq!(kind, expected, "{certificates}: {done:?}");
+        }
+    }
+
     fn driven(takes: usize) -> (Driver<Wire>, ServerConnection) {
         let (engine, server) = pair();
-        let driver = Driver {
-            stream: Wire {
-                takes,
-                ..Wire::default()
-            },
+        (of(engine, takes), server)
+    }
+
+    fn of(engine: Engine, takes: usize) -> Driver<Wire> {
+        let stream = Wire {
+            takes,
+            ..Wire::default()
+        };
+        Driver {
+            stream,
             engine,
             fill: Fill::default(),
-        };
-        (driver, server)
+        }
     }
 
     fn poll<T>(

@@ -328,6 +328,32 @@ pub(super) mod tests {
         }
     }
 
+    /// Nor do messages that are spread over many records: what has come of one counts as begun until
+    /// it is whole.
+    #[test]
+    fn hands_are_shaken_however_the_bytes_are_cut() {
+        for version in VERSIONS {
+            for (record, piece) in [(None, 1), (None, 100), (Some(32), 1), (Some(33), 50)] {
+                let (mut client, mut server) = strangers(version, record);
+                let mut begun = 0;
+                while client.agreed().is_handshaking() || server.wants_write() {
+                    let _ = client.take_in().unwrap();
+                    assert_eq!(take(&mut server, &sent(&mut client)).unwrap(), b"");
+                    for bytes in written(&mut server).chunks(piece) {
+                        client.incoming.add(bytes);
+                        assert!(client.take_in().unwrap() != Step::Data);
+                        begun += usize::from(client.is_amid_record());
+                    }
+                }
+                let case = format!("{version:?} {record:?} {piece}");
+                assert_eq!(client.take_in(), Ok(Step::Open), "{case}");
+                assert!(begun > 0 && !client.is_amid_record(), "{case}");
+                assert_eq!(client.write(b"data"), Ok(true), "{case}");
+                assert_eq!(take(&mut server, &sent(&mut client)).unwrap(), b"data");
+            }
+        }
+    }
+
     #[test]
     fn what_has_begun_is_told_at_every_byte_of_it() {
         for version in VERSIONS {
@@ -434,7 +460,7 @@ pub(super) mod tests {
     #[test]
     fn nothing_is_written_before_the_handshake_is_over() {
         for version in VERSIONS {
-            let (mut client, mut server) = strangers(version);
+            let (mut client, mut server) = strangers(version, None);
             assert_eq!(client.write(b"early"), Ok(false), "{version:?}");
             let mut wire = sent(&mut client);
             while !wire.is_empty() {
@@ -484,7 +510,7 @@ pub(super) mod tests {
     }
 
     fn pair_of(version: &'static SupportedProtocolVersion) -> (Engine, ServerConnection) {
-        let (mut client, mut server) = strangers(version);
+        let (mut client, mut server) = strangers(version, None);
         while client.take_in().unwrap() != Step::Open || server.is_handshaking() {
             take(&mut server, &sent(&mut client)).unwrap();
             client.incoming.add(&written(&mut server));
@@ -494,7 +520,20 @@ pub(super) mod tests {
         (client, server)
     }
 
-    fn strangers(version: &'static SupportedProtocolVersion) -> (Engine, ServerConnection) {
+    fn strangers(
+        version: &'static SupportedProtocolVersion,
+        record: Option<usize>,
+    ) -> (Engine, ServerConnection) {
+        strangers_with(1, version, record)
+    }
+
+    /// Two ends of a connection that has not begun, whose server has its certificate so many times,
+    /// and puts at most so much into a record.
+    pub(crate) fn strangers_with(
+        certificates: usize,
+        version: &'static SupportedProtocolVersion,
+        record: Option<usize>,
+    ) -> (Engine, ServerConnection) {
         let minted = generate_simple_self_signed([String::from("a.test")]).unwrap();
         let certificate = minted.cert.der().clone();
         let key = PrivatePkcs8KeyDer::from(minted.signing_key.serialize_der()).into();
@@ -505,12 +544,13 @@ pub(super) mod tests {
             .unwrap()
             .with_root_certificates(roots)
             .with_no_client_auth();
-        let server = ServerConfig::builder_with_provider(crypto::provider())
+        let mut server = ServerConfig::builder_with_provider(crypto::provider())
             .with_protocol_versions(&[version])
             .unwrap()
             .with_no_client_auth()
-            .with_single_cert(vec![certificate], key)
+            .with_single_cert(vec![certificate; certificates], key)
             .unwrap();
+        server.max_fragment_size = record;
         let name = "a.test".try_into().unwrap();
         let client = UnbufferedClientConnection::new(Arc::new(client), name).unwrap();
         let mut server = ServerConnection::new(Arc::new(server)).unwrap();
