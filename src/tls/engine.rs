@@ -134,19 +134,20 @@ impl Engine {
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }
-        let mut step = Ok(None);
-        while let Ok(None) = step {
-            step = self.step(say, into);
-        }
-        if let Err(error) = &step {
-            self.failed = Some(error.clone());
-            // What rustls has to tell the peer of it.
-            let status = self.tls.process_tls_records(self.incoming.rest_mut());
-            if let Ok(ConnectionState::EncodeTlsData(mut alert)) = status.state {
-                let _ = add(&mut self.outgoing, 0, |room| alert.encode(room));
+        let error = loop {
+            match self.step(say, into) {
+                Ok(None) => {}
+                Ok(Some(step)) => return Ok(step),
+                Err(error) => break error,
             }
+        };
+        self.failed = Some(error.clone());
+        // What rustls has to tell the peer of it.
+        let status = self.tls.process_tls_records(self.incoming.rest_mut());
+        if let Ok(ConnectionState::EncodeTlsData(mut alert)) = status.state {
+            let _ = add(&mut self.outgoing, 0, |room| alert.encode(room));
         }
-        step.map(|step| step.unwrap_or(Step::Open))
+        Err(error)
     }
 
     /// One step of rustls'; `None` if another is to follow.
